@@ -37,10 +37,13 @@ COUNTING = """(component
 ADDING = """(component
   (core module $m
     (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
-    (func (export "swap") (param i32 f64) (result i32) (local.get 0)))
+    (func (export "swap") (param i32 f64) (result i32) (local.get 0))
+    (func (export "last") (param i32 i32) (result i32) (local.get 1)))
   (core instance $i (instantiate $m))
   (type $point (record (field "x-axis" u32) (field "y" f64))) (export $p "point" (type $point))
   (func (export "add") (param "a" u32) (param "b" u32) (result u32) (canon lift (core func $i "add")))
+  (type $shape (variant (case "circle" u32) (case "none"))) (export $s "shape" (type $shape))
+  (func (export "sides") (param "shape" $s) (result u32) (canon lift (core func $i "last")))
   (func (export "x-of") (param "point" $p) (result u32) (canon lift (core func $i "swap"))))"""
 
 
@@ -98,7 +101,11 @@ def test_a_resource_of_another_instance_is_refused() -> None:
         (["x-of", "{x-axis: 9, y: 1.5}"], 0, "9"),
         (["add", "1"], 1, "takes 2 arguments"),
         (["add", "1", "x"], 1, "a u32 was expected"),
-        (["nothing"], 1, "exports no function 'nothing'; it exports add, x-of"),
+        (["nothing"], 1, "exports no function 'nothing'; it exports add, sides, x-of"),
+        (["x-of", "{x-axis: 9, y: 1, y: 2}"], 1, "a field is given twice; the fields are x-axis, y"),
+        (["x-of", "{x-axis: 9"], 1, "',' was expected at the end of '{x-axis: 9'"),
+        (["sides", "square(2)"], 1, "there is no case 'square'; the cases are circle, none"),
+        (["sides", "circle(2)"], 0, "2"),
     ],
 )
 def test_invoke_reads_wave(
@@ -108,3 +115,30 @@ def test_invoke_reads_wave(
     assert main(["run", "--invoke", name, str(adding), *rest]) == code
     out, err = capfd.readouterr()
     assert words in (err if code else out)
+
+
+RESULTS = """(component
+  (core module $m (memory (export "memory") 1)
+    (data (i32.const 16) "\\40\\00\\00\\00\\03\\00\\00\\00") (data (i32.const 64) "a\\0ab")
+    (func (export "sixteen") (result i32) (i32.const 16)) (func (export "zero") (result i32) (i32.const 0))
+    (func (export "nothing")))
+  (core instance $i (instantiate $m))
+  (func (export "text") (result string) (canon lift (core func $i "sixteen") (memory (core memory $i "memory"))))
+  (func (export "bytes") (result (list u8)) (canon lift (core func $i "sixteen") (memory (core memory $i "memory"))))
+  (func (export "pair") (result (tuple u32 u32))
+    (canon lift (core func $i "sixteen") (memory (core memory $i "memory"))))
+  (func (export "option") (result (option u8))
+    (canon lift (core func $i "zero") (memory (core memory $i "memory"))))
+  (func (export "truth") (result bool) (canon lift (core func $i "zero")))
+  (func (export "nothing") (canon lift (core func $i "nothing"))))"""
+
+
+@pytest.mark.parametrize(
+    ("name", "texts"),
+    [
+        ("text", (r'"a\nb"',)), ("bytes", ("[97, 10, 98]",)), ("pair", ("(64, 3)",)), ("option", ("none",)),
+        ("truth", ("false",)), ("nothing", ()),
+    ],
+)  # fmt: skip
+def test_invoke_shows_its_result_as_wave(name: str, texts: tuple[str, ...]) -> None:
+    assert wasilab.run(wasilab.compile(RESULTS, "wat"), invoke=name).outcome.result_texts == texts

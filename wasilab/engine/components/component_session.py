@@ -10,6 +10,7 @@ import wasmtime
 from ...capabilities.waiting import Interrupted
 from ...module.binary import WasmFormatError
 from ...module.module import Module
+from ...text.numbers import counted
 from ...wasi.components import value_types as v
 from ...wasi.components.catalogue import INTERFACES, WORLDS
 from ...wasi.components.interfaces import parts
@@ -21,7 +22,7 @@ from ..entry import InvokeError
 from ..session import Session
 from ..stop import EndOfReplay, HostBug, LinkError
 from . import component_binary as b
-from .abi.python_values import Resource, WaveError, from_abi, identifier, read_wave, to_abi
+from .abi.python_values import Resource, WaveError, from_abi, identifier, read_wave, show, to_abi
 from .canon_functions import LiftedFunction
 from .component_run import ComponentRun
 from .concurrency.fibers import CoreFunction
@@ -43,6 +44,8 @@ class ComponentSession(Session):
     _run: ComponentRun | None = None
     _component: b.ComponentBody | None = None
     _core: list[Module]
+    _result_type: v.ValueType | None = None
+    """What the function that `start` called returns; None for nothing, and for a command."""
     answers: ReplayedCalls | None = None
     """Answers the host calls in a replay; set before `open`."""
 
@@ -189,10 +192,12 @@ class ComponentSession(Session):
             if result is not None and result.name == "error":
                 raise ProcExit(1)
             return None
+        self._result_type = self.functions()[name].type.result
         return result
 
     def texts_of(self, results: Value) -> tuple[str, ...]:
-        return () if results is None else tuple(map(str, results if isinstance(results, list) else [results]))
+        """The result of the function that `start` called, as WAVE text; empty if it has none."""
+        return () if self._result_type is None else (show(self._result_type, results),)
 
     def call(self, name: str, arguments: Sequence[Value] = ()) -> Value:
         """Call an export with Python values; text is parsed as WAVE unless the parameter is a string."""
@@ -203,7 +208,8 @@ class ComponentSession(Session):
         params = function.type.params
         if len(arguments) != len(params):
             wanted = ", ".join(f"{n}: {t}" for n, t in params)
-            raise InvokeError(f"{name} takes {len(params)} arguments ({wanted}), not {len(arguments)}")
+            takes = f"{counted(len(params), 'argument')} ({wanted})" if params else "no arguments"
+            raise InvokeError(f"{name} takes {takes}, not {len(arguments)}")
         try:
             given = [
                 to_abi(type_, read_wave(type_, value, n) if isinstance(value, str) else value, n)

@@ -383,8 +383,9 @@ class _Wave:
         self.depth = 0
 
     def fail(self, wanted: str) -> WaveError:
-        rest = self.text[self.at : self.at + 20] or "the end"
-        return WaveError(f"{self.what}: {wanted} was expected at {rest!r} in {self.text!r}")
+        rest = self.text[self.at : self.at + 20]
+        place = f"at {rest!r} in" if rest else "at the end of"
+        return WaveError(f"{self.what}: {wanted} was expected {place} {self.text!r}")
 
     def skip(self) -> None:
         while self.at < len(self.text) and self.text[self.at].isspace():
@@ -484,7 +485,10 @@ class _Wave:
             self.expect(":")
             return name, self.value(types[name])
 
-        given = dict(self._until("}", field))
+        pairs = self._until("}", field)
+        given = dict(pairs)
+        if len(given) < len(pairs):
+            raise WaveError(f"{self.what}: a field is given twice; the fields are {', '.join(types)}")
         for name, part in types.items():
             if name not in given and isinstance(part, v.OptionType):
                 given[name] = None
@@ -512,7 +516,9 @@ class _Wave:
         cases = dict(v.cases_of(type_))
         name = self.label(f"one of {', '.join(cases)}")
         name = "error" if name == "err" and isinstance(type_, v.ResultType) else name
-        part = cases.get(name)
+        if name not in cases:
+            raise WaveError(f"{self.what}: there is no case {name!r}; the cases are {', '.join(cases)}")
+        part = cases[name]
         if part is None:
             return Case(name)
         self.expect("(")
