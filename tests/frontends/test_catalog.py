@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import wasilab.commands
 from wasilab.commands.catalog import COMMANDS, command_names, find_command
+from wasilab.commands.line.grammar import build, parse
 
 
 def test_every_command_file_is_in_the_list_and_every_entry_has_its_file() -> None:
@@ -31,3 +33,13 @@ def test_what_only_a_notebook_has_is_not_found_on_the_command_line() -> None:
     assert find_command("list", "cli") is None
     assert find_command("ls", "notebook") is find_command("list", "notebook")
     assert set(command_names("cli")) < set(command_names("notebook"))
+
+
+def test_the_help_of_every_command_has_an_example_that_it_understands() -> None:
+    for command in COMMANDS:
+        if command.notebook_only:
+            continue
+        shown = build(command, "cli").format_help().partition("\n\n")[2]  # without the line of the usage
+        assert f"wasilab {command.name}" in shown or "xample" in shown, command.name
+        if command.example:
+            assert parse(shlex.split(command.example), "cli").command == command.name

@@ -352,6 +352,12 @@ def test_a_wrong_request_is_one_line_and_status_2(shell: Shell, words: list[str]
     assert not done.stdout, "the program ran before its request was found to be wrong"
 
 
+def test_a_fault_that_no_call_matches_is_reported(shell: Shell) -> None:
+    name = shell.program("hello.wat", programs.HELLO)
+    for rule, said in (("fd_write:error=EIO:path=*.db", True), ("fd_write:delay=1ms", False)):
+        assert (b"no fault was injected" in shell.run("run", "--inject", rule, name).stderr) == said, rule
+
+
 def test_the_names_of_the_commands_stand_apart_from_their_summaries(shell: Shell) -> None:
     rows = [line for line in shell.run("--help").stdout.decode().splitlines() if line.startswith("  ")]
     assert len(rows) == len(command_names("cli"))

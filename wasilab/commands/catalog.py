@@ -13,13 +13,16 @@ COMMANDS = (
     Subcommand(
         "run", "compile if necessary, run with the given grants, record every WASI call",
         "programs.run_command", aliases=("exec",), arguments="program",
+        example="run --dir in --dir out:rw copy.c in/hello.txt out/copy.txt",
     ),
     Subcommand(
-        "compile", "compile a source file to a .wasm module", "programs.compile_command",
-        aliases=("build",), arguments="compiler",
+        "compile", "compile a source file to a .wasm module",
+        "programs.compile_command", aliases=("build",), arguments="compiler",
+        example="compile copy.c -o copy.wasm",
     ),
     Subcommand(
-        "adapt", "convert a preview1 module to a WASI 0.2 component", "programs.adapt_command"
+        "adapt", "convert a preview1 module to a WASI 0.2 component", "programs.adapt_command",
+        example="adapt copy.wasm -o copy.component.wasm",
     ),
     Subcommand(
         "inspect", "what a module imports, exports and can ask for, without running it", "programs.inspect_command"
@@ -33,6 +36,7 @@ COMMANDS = (
     Subcommand(
         "trace", "read a saved trace: strace text, filters, summary, plots, other formats",
         "traces.trace_command", aliases=("strace",),
+        example="trace -e path,fd_* -Z run.wtrace",
     ),
     Subcommand(
         "replay", "run a recorded program again, answered from its recording; stop where it differs",
@@ -49,22 +53,36 @@ COMMANDS = (
     Subcommand(
         "sweep", "run a program under every combination of some parameters, from a TOML file",
         "experiments.sweep_command",
+        example="sweep seeds.toml -o result",
     ),
     Subcommand("wast", "run WebAssembly test scripts (.wast): files, or all below a folder", "runner.wast_command"),
     Subcommand("sql", "query a trace in SQL: views calls, fds, paths, lines, output", "traces.sql_command"),
     Subcommand("diff", "compare two traces, call by call", "traces.diff_command"),
-    Subcommand("plot", "a plot of a run or trace: timeline, latency, bytes and others", "traces.plot_command"),
-    Subcommand("advise", "the smallest grants under which the same calls would succeed", "traces.advise_command"),
     Subcommand(
-        "demo", "see it work: one program, refused and then granted, and its timeline", "programs.demo_command"
+        "plot", "a plot of a run or trace: timeline, latency, bytes and others", "traces.plot_command",
+        example="plot run.wtrace latency -o latency.svg",
     ),
-    Subcommand("template", "a small program to start from, in any language", "programs.template_command"),
+    Subcommand(
+        "advise", "the smallest grants under which the same calls would succeed", "traces.advise_command",
+        example="advise run.wtrace -o policy.toml",
+    ),
+    Subcommand(
+        "demo", "see it work: one program, refused and then granted, and its timeline", "programs.demo_command",
+        example="demo",
+    ),
+    Subcommand(
+        "template", "a small program to start from, in any language", "programs.template_command",
+        example="template rust",
+    ),
     Subcommand(
         "grade", "grade the programs and policies of a folder of notebooks", "course.grade_command"
     ),
     Subcommand("lab", "JupyterLab on a copy of the course", "course.lab_command"),
     Subcommand("course", "copy the course into a folder, and bring its lessons up to date", "course.course_command"),
-    Subcommand("exercise", "an exercise of the course, with the cell to begin with", "course.exercise_command"),
+    Subcommand(
+        "exercise", "an exercise of the course, with the cell to begin with", "course.exercise_command",
+        example="exercise 03.1",
+    ),
     Subcommand(
         "example", "a program to change and run; without a name, all of them", "course.example_command",
         aliases=("examples",),
@@ -73,14 +91,22 @@ COMMANDS = (
     Subcommand(
         "doctor", "compilers, versions and caches; what is missing and the line that installs it",
         "machine.doctor_command",
+        example="doctor --warm",
     ),
     Subcommand(
         "bench", "what a call costs on this machine, compared with Node, wasmtime-py and a bare os.write",
         "machine.bench_command",
+        example="bench clock_time_get fd_read",
     ),
-    Subcommand("settings", "the engine's settings and every limit", "runner.settings_command"),
+    Subcommand(
+        "settings", "the engine's settings and every limit", "runner.settings_command",
+        example="settings --json",
+    ),
     Subcommand("completion", "the completion script for bash, zsh or fish", "runner.completion_command"),
-    Subcommand("cache", "the compile cache: where it is, its size, clear it", "machine.cache_command"),
+    Subcommand(
+        "cache", "the compile cache: where it is, its size, clear it", "machine.cache_command",
+        example="cache --clear",
+    ),
     Subcommand(
         "list", "the modules and runs named in this notebook", "notebook.list_command",
         aliases=("ls",), notebook_only=True,

@@ -95,7 +95,8 @@ def _read(path: Path) -> dict[str, Value]:
         raise UsageProblem(f"{path} is not TOML: {error}") from None
     for key in found:
         if key not in _KEYS:
-            raise UsageProblem(f"{path}: there is no {key!r}{did_you_mean(key, _KEYS, '; ' + ', '.join(_KEYS))}")
+            close = did_you_mean(key, _KEYS, f"; its keys are {', '.join(_KEYS)}")
+            raise UsageProblem(f"{path}: a sweep has no key {key!r}{close}")
     for key, kind in (("program", str), ("args", list), ("policy", str), ("invoke", str), ("over", dict)):
         if key in found and not isinstance(found[key], kind):
             raise UsageProblem(f"{path}: {key} is not a {'table' if kind is dict else kind.__name__}")

@@ -38,6 +38,9 @@ def build(command: str | Subcommand, kind: FrontendKind, values: Values | None =
         raise KeyError(command)
     parser = Parser(f"{program_name(kind)} {found.name}", values or Values())
     found.module().add_arguments(parser, kind)
+    if found.example:
+        example = f"Example: {program_name(kind)} {found.example}"
+        parser.epilog = f"{example}\n\n{parser.epilog}" if parser.epilog else example
     if kind == "cli":
         parser.add_argument(
             "--color", choices=get_args(ColorChoice), default="auto",

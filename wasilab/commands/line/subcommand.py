@@ -36,6 +36,8 @@ class Subcommand(NamedTuple):
     arguments: Literal["ours", "program", "compiler"] = "ours"
     """Who owns the last words: all ours; the guest's after the program's name; the compiler's (or the
     explored module's) after `--`."""
+    example: str = ""
+    """A command line for the end of its help, without the program's name; "" if the description has one."""
 
     def module(self) -> CommandModule:
         """The command's module, imported on first use, so that no command pays for another."""

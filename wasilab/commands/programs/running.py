@@ -73,6 +73,8 @@ def run_module(
         frontend.keep(name, module, last)
     if frontend.input_at_hand() and _read_in_vain(last, options):
         frontend.note("wasilab: the program read stdin, which is empty for it: write --stdin - to give it this input")
+    if last.grants.faults and last.traced and not len(last.trace.filter("injected")):
+        frontend.note("wasilab: no fault was injected: no call matched --inject, or when= and p= chose none")
     try:
         explain = frontend.kind == "cli" and _explains(options)
         if explain or not _ended_in_silence(last, options):
