@@ -21,7 +21,7 @@ from ...trace.record.payload import schema
 from ...wasi.preview1 import signature as sig
 from ...wasi.preview1.signature import Call, Param
 from ...wasi.types import Rights
-from .memory import MAX_PATH
+from .memory import MAX_PATH, MAX_SUBSCRIPTIONS
 from .record_lines import LOCALS as RECORD_LOCALS
 from .record_lines import record_lines
 from .trampoline import Locals, SourceText, Variant, identifier
@@ -238,7 +238,10 @@ class _Trampoline:
         count = _free(param.type.count)
         self.text.add(
             2,
-            f"asked = MEMORY.subscriptions(CALLER(caller), {pointer}, {count}, {size}, {self.call.name!r})",
+            f"if {pointer} & 7 or {count} > {MAX_SUBSCRIPTIONS} or {pointer} + {count} * {size} > MEMORY.size:",
+            f"    asked = MEMORY.subscriptions(CALLER(caller), {pointer}, {count}, {size}, {self.call.name!r})",
+            "else:",
+            f"    asked = MEMORY.view[{pointer}:{pointer} + {count} * {size}].tobytes()",
             f"subscriptions = SUBSCRIPTIONS(asked, unstable={self.call.module == 'wasi_unstable'})",
         )
         self.locals.arguments.append("subscriptions")
