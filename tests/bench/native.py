@@ -1,8 +1,8 @@
 """What the native path gives beside the price of a call: `python -m tests.bench.native` prints it in one run.
 
 Growth with the number of calls, of descriptors and of granted folders; memory; how soon a revocation and an interrupt
-are in force while the guest only makes native calls; guests side by side; calls that Python answers, recorded by the
-library or as before. CPU is the process's. Nothing here asserts a time.
+are in force while the guest only makes native calls; guests side by side. CPU is the process's. The calls that Python
+answers are in `left_to_python.py`. Nothing here asserts a time.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from wasilab.capabilities.clocks import Clocks
 from wasilab.capabilities.host.hostdir import HostDir
-from wasilab.capabilities.memory.memdir import MemDir
 from wasilab.engine.limits import Limits
 from wasilab.grants.grants import Grants
 from wasilab.module.module import Module, load
@@ -25,8 +23,7 @@ from wasilab.runs.runner import run
 
 _IMPORTS = {
     "clock_time_get": "i32 i64 i32", "fd_tell": "i32 i32", "fd_read": "i32 i32 i32 i32", "fd_close": "i32",
-    "fd_readdir": "i32 i32 i32 i64 i32", "path_open": "i32 i32 i32 i32 i32 i64 i64 i32 i32",
-    "path_filestat_get": "i32 i32 i32 i32 i32", "path_readlink": "i32 i32 i32 i32 i32 i32",
+    "path_open": "i32 i32 i32 i32 i32 i64 i64 i32 i32", "path_filestat_get": "i32 i32 i32 i32 i32",
 }  # fmt: skip
 _CLOCK = "(call $clock_time_get (i32.const 1) (i64.const 0) (i32.const 8))"
 _OPEN = (
@@ -43,7 +40,7 @@ def guest(call: str, count: int, before: str = "") -> Module:
     )
     again = "(br $again)" if not count else "(br_if $again (local.tee $i (i32.sub (local.get $i) (i32.const 1))))"
     return load(
-        f"""(module {imports} (memory (export "memory") 1) (data (i32.const 64) "a") (data (i32.const 66) "l")
+        f"""(module {imports} (memory (export "memory") 1) (data (i32.const 64) "a")
         (func (export "_start") (local $i i32) (local $fd i32)
           {before} (local.set $fd (i32.load (i32.const 16)))
           (i32.store (i32.const 32) (i32.const 128)) (i32.store (i32.const 36) (i32.const 1))
@@ -145,47 +142,12 @@ def side_by_side() -> Iterator[str]:
         yield f"  {guests} guests of {count:,} clock_time_get: {took:.2f} s, {each:.0f} ns a call of all together"
 
 
-def answered_by_python(rounds: int = 5) -> Iterator[str]:
-    """Calls that the library leaves to Python: with it, and without it as before."""
-    count = 30_000
-    with tempfile.TemporaryDirectory() as name:
-        (Path(name) / "a").write_bytes(b"a" * 100)
-        (Path(name) / "l").symlink_to("a")
-        folder = {"/d": HostDir(name)}
-        link = "(call $path_readlink (i32.const 3) (i32.const 66) (i32.const 1) (i32.const 128) (i32.const 9)"
-        link += " (i32.const 8))"
-        listing = "(call $fd_readdir (i32.const 3) (i32.const 128) (i32.const 200) (i64.const 0) (i32.const 8))"
-        pair = f"(i32.or {_OPEN} (call $fd_close (i32.load (i32.const 16))))"
-        cases: dict[str, tuple[str, Callable[[], Grants]]] = {
-            "clock of one's own": (_CLOCK, lambda: Grants(clocks=Clocks.stepped(1))),
-            "path_readlink": (link, lambda: Grants(dirs=folder)),
-            "fd_readdir": (listing, lambda: Grants(dirs=folder)),
-            "open and close in memory": (pair, lambda: Grants(dirs={"/m": MemDir({"a": "a"})})),
-        }
-        for label, (call, grants) in cases.items():
-            module = guest(call, count)
-            found: dict[tuple[bool, bool], float] = {}
-            for _ in range(rounds):
-                for trace in (False, True):
-                    for native in (True, False):
-                        took = cpu(module, grants(), trace=trace, native=native)[0]
-                        found[trace, native] = min(found.get((trace, native), 1e9), took)
-            yield f"  {label:26}" + ", ".join(
-                f"{'traced' if trace else 'untraced'} {1e9 * found[trace, True] / count:,.0f} ns of CPU, before "
-                f"{1e9 * found[trace, False] / count:,.0f} ({found[trace, True] / found[trace, False]:.2f}x)"
-                for trace in (False, True)
-            )
-
-
 def lines() -> list[str]:
     """The figures as text."""
-    return [
-        *calls_and_text(), *descriptors_and_folders(), *endings(), *side_by_side(), "calls that Python answers:",
-        *answered_by_python(),
-    ]  # fmt: skip
+    return [*calls_and_text(), *descriptors_and_folders(), *endings(), *side_by_side()]
 
 
 if __name__ == "__main__":
-    for part in (descriptors_and_folders, endings, side_by_side, answered_by_python):
+    for part in (descriptors_and_folders, endings, side_by_side):
         for line in part():
             print(line, flush=True)
