@@ -124,7 +124,7 @@ def test_a_named_program_starts_with_the_grants_of_its_cell(
     assert again.exit_code == 0
     assert again.grants.limits.seconds == 9
     told = capsys.readouterr().err
-    assert "with the grants of the cell 'opens': --dir . --timeout 9.0 (--deny-all leaves them out)" in told
+    assert "with the grants of the cell 'opens': --dir . --timeout 9 (--deny-all leaves them out)" in told
     more = shell.run_line_magic("wasi", "run --timeout 5 --env A=1 opens")
     assert (more.exit_code, more.grants.limits.seconds, dict(more.grants.env)) == (0, 5, {"A": "1"})
     assert shell.run_line_magic("wasi", "run opens").grants.env == {}, "the cell's grants, not those of the last run"
