@@ -53,4 +53,4 @@ __getattr__ = attach(
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *__all__})

@@ -13,6 +13,7 @@ from wasilab import Fault, Grants, Module
 from wasilab.commands.programs.inspect_command import describe
 from wasilab.grants.faults import FaultError
 from wasilab.magics.wasi_magics import load_ipython_extension
+from wasilab.wasi import rights
 
 from . import programs
 
@@ -85,3 +86,15 @@ def test_a_module_that_imports_elsewhere_is_not_said_to_touch_nothing() -> None:
     for imports, touch in (('(import "env" "f" (func))', "touch nothing by itself"), ("", "touch nothing")):
         module = wasilab.compile(f"(module {imports})", "wat")
         assert f"  WASI      no call: it can compute, but {touch}" in list(describe(module))
+
+
+def test_each_public_name_is_offered_once() -> None:
+    assert wasilab.Lab
+    assert wasilab.__dir__().count("Lab") == 1
+
+
+def test_one_missing_right_and_several_are_named_in_words() -> None:
+    assert rights.in_words(rights.bits(["fd_read"])) == "the right fd_read"
+    assert rights.in_words(rights.bits(["fd_read", "fd_write"])) == "the rights fd_read and fd_write"
+    three = rights.in_words(rights.bits(["fd_read", "fd_seek", "fd_write"]))
+    assert three == "the rights fd_read, fd_seek and fd_write"

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ..text.escape import shorten, visible
+from ..text.numbers import counted
 from ..wasi.library import LIBRARY_LOOKUP
 from ..wasi.preview1.spec import MODULES
 from .binary import ExternType, FuncType, MemoryType, Reader, WasmFormatError, read_limits, read_types, value_type
@@ -326,7 +327,8 @@ class Module:
 
     def __repr__(self) -> str:
         asked = len({item.name for item in self.wasi_imports})
-        return f"<Module {self.name}: {self.kind}, {len(self.bytes):,} bytes, imports {asked} WASI calls>"
+        imports = "" if self.is_component else f", imports {counted(asked, 'WASI call')}"
+        return f"<Module {self.name}: {self.kind}, {len(self.bytes):,} bytes{imports}>"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Module) and self.bytes == other.bytes

@@ -222,9 +222,9 @@ class Host:
         """The refusal of `rights` that the grant behind `descriptor` withholds."""
         taken_back = rights & descriptor.withheld.revoked
         if taken_back:
-            reason = f"{what} the right {r.names(taken_back)}, which was granted, then taken back"
+            reason = f"{what} {r.in_words(taken_back)}, which was granted, then taken back"
             return WasiError(Errno.NOTCAPABLE, reason, DeniedBy.REVOKED)
-        reason = f"{what} the right {r.names(rights)}, which its grant withholds"
+        reason = f"{what} {r.in_words(rights)}, which its grant withholds"
         need = Need(NeedKind.RIGHTS, descriptor.withheld.guest, tuple(r.listed(rights)))
         return WasiError(Errno.NOTCAPABLE, reason, DeniedBy.GRANT, need)
 
@@ -247,22 +247,22 @@ class Host:
             raise self.withheld(f"{what} lacks", missing & descriptor.withheld.cut, descriptor)
         if missing & descriptor.withheld.unpassed:
             why = f"which the link from {descriptor.withheld.giver} withholds"
-            reason = f"{what} lacks the right {r.names(missing)}, {why}"
+            reason = f"{what} lacks {r.in_words(missing)}, {why}"
             raise WasiError(Errno.NOTCAPABLE if self.strict else Errno.BADF, reason, DeniedBy.RIGHT)
         if not self.strict:
             raise WasiError(Errno.BADF, f"{what} is not open for {_verb(missing, filetype)}", DeniedBy.RIGHT)
         if missing & descriptor.withheld.read_only:
             raise WasiError(
                 Errno.NOTCAPABLE,
-                f"{what} lacks the right {r.names(missing)}, because it is granted read-only",
+                f"{what} lacks {r.in_words(missing)}, because it is granted read-only",
                 DeniedBy.GRANT,
                 Need(NeedKind.WRITE, descriptor.withheld.guest),
             )
         if missing & ~r.of_type(filetype):  # not a refusal: no grant could give it (such as seeking in a stream)
             why = f"which {_KIND.get(FileType(filetype), 'a stream')} never has"
-            raise WasiError(Errno.NOTCAPABLE, f"{what} lacks the right {r.names(missing)}, {why}")
+            raise WasiError(Errno.NOTCAPABLE, f"{what} lacks {r.in_words(missing)}, {why}")
         why = "which was not asked for when it was opened, was not passed on by its directory, or was given up"
-        reason = f"{what} lacks the right {r.names(missing)}, {why}"
+        reason = f"{what} lacks {r.in_words(missing)}, {why}"
         raise WasiError(Errno.NOTCAPABLE, reason, DeniedBy.RIGHT, Need(NeedKind.COMPAT))
 
     def require_bytes(self, count: int, what: str = "this") -> None:

@@ -112,6 +112,12 @@ def listed(rights: int) -> list[str]:
     return [(right.name or "").lower() for right in R if right & rights]
 
 
+def in_words(rights: int) -> str:
+    """The rights with their article, such as "the right fd_read" or "the rights fd_read and fd_seek"."""
+    *others, last = listed(rights)
+    return f"the rights {', '.join(others)} and {last}" if others else f"the right {last}"
+
+
 def names(rights: int) -> str:
     """The rights as text, such as "fd_read, fd_seek"."""
     return ", ".join(listed(rights))
