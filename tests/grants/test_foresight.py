@@ -97,7 +97,7 @@ def test_inspect_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert main(["inspect", "--under", "--dir . --no-stdout", "path_unlink_file.wasm"]) == 0
     said = capsys.readouterr().out
     assert "1 import of 1 would be refused" in said
-    assert "not in ." in said
+    assert "not in '.'" in said
     assert main(["inspect", "path_unlink_file.wasm", "random_get.wasm"]) == 0
     assert "random_get.wasm cannot delete, and path_unlink_file.wasm could" in capsys.readouterr().out
     assert main(["inspect", "--json", "--under", "--dir .:rw", "path_unlink_file.wasm"]) == 0

@@ -44,6 +44,14 @@ def at(code: FunctionCode, text: str) -> list[str]:
     return [str(row.site) for row in code.rows if text in row.wat]
 
 
+def test_a_long_line_of_code_is_cut_at_its_end(shown: FunctionCode) -> None:
+    wat = next(row.wat.splitlines()[0] for row in shown.rows if "(func" in row.wat)
+    line = next(line for line in shown.text(60).splitlines() if "(func" in line)
+    beginning, cut, _ = line.partition("…")
+    assert cut
+    assert beginning.partition("(func")[2] in wat
+
+
 def test_each_call_is_lit_where_it_was_made(shown: FunctionCode) -> None:
     assert at(shown, "call $say") == ["fd_write; 3 B", "fd_write; 1 failed"]
     assert at(shown, "call $yield") == ["sched_yield"]

@@ -140,7 +140,7 @@ def _by_folder(call: Call, grants: GrantValue) -> tuple[str, bool]:
         (not_there if needed & lacks else works).append(guest)
     if not grants.dirs:
         return "no folder is granted", True
-    said = [f"in {', '.join(works)}"] * bool(works) + [f"not in {', '.join(not_there)}"] * bool(not_there)
+    said = [f"in {_listed(works)}"] * bool(works) + [f"not in {_listed(not_there)}"] * bool(not_there)
     return ", ".join(said), not works
 
 

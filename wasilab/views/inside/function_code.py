@@ -16,7 +16,7 @@ from ...engine.inside.machine_code import MachineCode, NoMachineCode, machine_co
 from ...module.inside.function_bodies import FunctionBody, find_body
 from ...module.inside.one_function import one_function
 from ...module.module import Module, ModuleError
-from ...text.escape import shorten, visible
+from ...text.escape import visible
 from ...toolchains.diagnostics import ToolchainError
 from ...toolchains.wasm_tools.wat_printer import print_offsets
 from ...trace.calls import Calls
@@ -92,7 +92,7 @@ class FunctionCode:
                 cells = [(each[at] if at < len(each) else "") for each in ([left] if first else []) + [wat, machine]]
                 widths = ([first] if first else []) + [second, third]
                 shown = [
-                    f"{shorten(visible(cell), wide):<{wide}}" for cell, wide in zip(cells, widths, strict=True)
+                    f"{_cut(visible(cell), wide):<{wide}}" for cell, wide in zip(cells, widths, strict=True)
                 ]
                 lines.append("  ".join(shown).rstrip())
         return "\n".join(lines)
@@ -200,3 +200,8 @@ def _is_own(file: str, source_name: str | None) -> bool:
 def rows_with_calls(shown: FunctionCode) -> Iterator[CodeRow]:
     """The rows from which calls of the trace were made."""
     return (row for row in shown.rows if row.site is not None)
+
+
+def _cut(text: str, width: int) -> str:
+    """The beginning of `text`, in `width` characters: code is read from the left."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
