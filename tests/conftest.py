@@ -79,7 +79,8 @@ def worker_share(file: str) -> str:
     """
     if file in SPREAD:
         return ""
-    return "browser" if "mark.browser" in (TESTS / file).read_text() else file
+    path = TESTS / file
+    return "browser" if path.is_file() and "mark.browser" in path.read_text() else file
 
 
 def work_unit(nodeid: str) -> str:

@@ -22,6 +22,7 @@ def test_what_a_file_makes_once_is_made_in_one_worker() -> None:
     }
     for file in ("test_architecture.py", "conformance/test_differential.py", "frontends/test_kernel.py"):
         assert work_unit(f"tests/{file}::test_a") == work_unit(f"tests/{file}::test_b[1::2]") == file
+    assert work_unit("notebooks/00-start-here.ipynb::") == "notebooks/00-start-here.ipynb"
     assert work_unit("tests/hostile/test_paths.py::test_a") != work_unit("tests/hostile/test_paths.py::test_b")
 
 
