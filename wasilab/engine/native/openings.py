@@ -116,6 +116,8 @@ class Recipes:
         self._table = (Recipe * RECIPES).from_address(self._block.address)
         self._learned: dict[int, tuple[OpenHow, int, int, int]] = {}
         # index of a recipe -> how Python opened the file, its rights, inheriting rights and fdflags
+        self._keys: dict[int, tuple[int, ...]] = {}  # index of a recipe -> what it is for
+        self._indices: dict[tuple[int, ...], int] = {}  # the reverse
         state.recipes = self._block.address
 
     def learn(self, directory: Descriptor, slot: Slot, opened: Descriptor, arguments: tuple[int, ...]) -> None:
@@ -123,6 +125,9 @@ class Recipes:
 
         `arguments`: dirflags, oflags, rights, inheriting rights and fdflags, as the guest gave them.
         """
+        key = (directory.life, slot.grant, *arguments)
+        if key in self._indices:
+            return
         dirflags, oflags, base, inheriting, fdflags = arguments
         file, _ = look_through(opened.object)
         if type(file) is not HostFile or file.how.exclusive or fdflags & ~int(Fdflags.APPEND):
@@ -139,6 +144,9 @@ class Recipes:
         recipe.append = file.how.append
         place = int(self._library.recipe(ctypes.byref(recipe)))
         self._table[place] = recipe
+        if place in self._keys:
+            del self._indices[self._keys[place]]
+        self._keys[place], self._indices[key] = key, place
         self._learned[place] = file.how, opened.rights, opened.inheriting, opened.fdflags
 
     def descriptor(
