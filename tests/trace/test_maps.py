@@ -9,10 +9,11 @@ from xml.etree import ElementTree
 import pytest
 
 import wasilab
+import wasilab.course as lessons
 from wasilab.text.escape import visible
 from wasilab.trace.maps.file_tree import FileTree
 from wasilab.trace.maps.origins import MOST, Origin, Origins
-from wasilab.views.maps.arrange import arranged
+from wasilab.views.maps.arrange import EDGE, arranged
 from wasilab.views.maps.graph_svg import graph_svg
 from wasilab.views.plots.plot_options import PLOT_KINDS
 from wasilab.views.subject import as_subject
@@ -57,6 +58,14 @@ def test_the_tree_has_what_was_done_to_each_file_and_folder(run: wasilab.Run) ->
 
 def of(origins: Origins, label: str, kind: str = "") -> Origin:
     return next(one for one in origins.all() if one.label == label and kind in ("", one.kind))
+
+
+def test_the_rights_of_a_folder_fit_on_its_edge() -> None:
+    folders = {"in": wasilab.MemDir({"a": b"x"}, mode="ro"), "out": wasilab.MemDir()}
+    copied = wasilab.run(lessons.program("copy"), ["in/a", "out/b"], wasilab.Grants(dirs=folders))
+    graph = Origins.from_calls(copied.trace)
+    assert [of(graph, name).edge for name in folders] == ["open, list", "open, list, change"]
+    assert len("open, list, change") <= EDGE, "the view would cut it in the middle"
 
 
 def test_the_graph_shows_what_was_derived_from_what(run: wasilab.Run) -> None:

@@ -117,7 +117,10 @@ class _Maker:
             rights = columns.held_at(life, -1).rights
             if rights is not None:
                 words = _FOLDER_RIGHTS if one.kind in ("grant", "folder") else _FILE_RIGHTS
-                one.edge = ", ".join(word for word, right in words.items() if rights & right) or "nothing"
+                held = [word for word, right in words.items() if rights & right]
+                if {"create", "remove"} <= set(held):  # the two words are too long for an edge
+                    held = [*(word for word in held if word not in ("create", "remove")), "change"]
+                one.edge = ", ".join(held) or "nothing"
 
     def _thing(self, parent: Origin, label: str, kind: str) -> Origin:
         key = (id(parent), label, kind)
