@@ -274,6 +274,13 @@ def test_strict_runs_nothing_without_all_layers(layer: str, monkeypatch: pytest.
     assert strict.outcome.kind == "error"
     assert not len(strict.trace)
     assert "strict isolation needs sandbox layers" in str(strict.error)
+    assert not strict.outcome.warnings, "it did not run without them"
+
+
+@pytest.mark.parametrize("level", ["strickt", "off", 2])
+def test_an_unknown_level_is_refused(level: Any) -> None:
+    with pytest.raises(ValueError, match=f"isolate is {level!r}: give True, False or 'strict'"):
+        run(LOOP, isolate=level)
 
 
 def test_a_missing_layer_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,6 +295,7 @@ def test_a_missing_layer_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (Grants(overrides={"sched_yield": lambda original: None}), "sched_yield"),
         (Grants(stdin=QueueInput()), "stdin"),
+        (Grants(faults=("fd_write:error=EIO",)), r"faults \(--inject\)"),
     ],
 )  # fmt: skip
 def test_what_cannot_go_into_its_process_is_refused(grants: Grants, words: str) -> None:

@@ -96,7 +96,7 @@ def run(
         engine = replace(engine, nan_canonical=True)
     options = RunOptions(
         name, argv0, invoke, preloads, engine, trace, stacks, snaplen, spool, record or snapshots, snapshots, raw,
-        native, "strict" if isolate == "strict" else "on" if isolate else None,
+        native, _isolation(isolate),
     )  # fmt: skip
     if isinstance(args, (str, bytes)):
         raise TypeError(f"args is the text {args!r:.80}: give a list with a text for each argument, [{args!r:.80}]")
@@ -108,6 +108,14 @@ def run(
     return start_run(
         load_program(program), args, grants or Grants(), options, listeners, detach=detach, on_started=on_started
     )
+
+
+def _isolation(isolate: bool | Literal["strict"]) -> Literal["on", "strict"] | None:
+    if isolate in (True, False, None):
+        return "on" if isolate else None
+    if isolate != "strict":
+        raise ValueError(f"isolate is {isolate!r}: give True, False or 'strict'")
+    return "strict"
 
 
 def start_run(

@@ -386,7 +386,8 @@ class IsolatedRunning(Running):
         if self._cut:
             self._prepared.output.lose(self._cut)
         notes = list(self._prepared.host.remarks())
-        if self.layers is not None and (lacking := sandbox.missing(self.layers)):
+        lacking = [] if self.layers is None else sandbox.missing(self.layers)
+        if lacking and self._level != "strict":  # a strict run did not begin, and its error says why
             words = ", ".join(f"{name} ({LAYERS[name]})" for name in lacking)
             notes.append(f"isolated without some sandbox layers, which this machine does not have: {words}")
         options = self.session.options

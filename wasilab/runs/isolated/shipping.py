@@ -106,6 +106,11 @@ def pack(
 def _check(prepared: Prepared) -> None:
     """Refuse objects of this process."""
     grants = prepared.grants
+    if grants.faults:
+        raise CannotIsolate(
+            "faults (--inject) are made by Python functions, which cannot be sent to the process of an isolated run: "
+            "remove them or the isolation"
+        )
     if prepared.overrides:
         raise CannotIsolate(
             f"the overrides ({', '.join(prepared.overrides)}) are Python functions, which cannot be sent to the "
