@@ -6,7 +6,7 @@ import pytest
 
 import wasilab
 from wasilab.engine.outcome import Frame, Outcome
-from wasilab.engine.postmortem.trap_words import TRAP_WORDS, unreachable_words
+from wasilab.engine.postmortem.trap_words import TRAP_WORDS, out_of_bounds_words, unreachable_words
 from wasilab.toolchains.diagnostics import ToolchainMissing
 from wasilab.toolchains.registry import toolchain_for
 
@@ -28,6 +28,13 @@ from wasilab.toolchains.registry import toolchain_for
 )
 def test_the_innermost_functions_tell_why(functions: list[str], lang: str | None, words: str) -> None:
     assert words in unreachable_words([Frame(name) for name in functions], lang)
+
+
+@pytest.mark.parametrize(("depth", "deeper"), [(1, False), (11, False), (12, True), (1000, True)])
+def test_a_stack_that_leaves_the_memory_is_told_from_a_stray_pointer(depth: int, deeper: bool) -> None:
+    words = out_of_bounds_words([*([Frame("f")] * depth), Frame("main")])
+    assert words.startswith(TRAP_WORDS["MEMORY_OUT_OF_BOUNDS"])
+    assert ("f calls itself again and again" in words) == deeper
 
 
 @pytest.mark.toolchain

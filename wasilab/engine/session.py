@@ -33,7 +33,7 @@ from .native.native_run import NativeRun, native_run
 from .outcome import EXIT_ERROR, EXIT_INTERRUPT, EXIT_LIMIT, EXIT_TRAP, Frame, Outcome
 from .postmortem import guest_profile
 from .postmortem.coredump import Dumped, coredump
-from .postmortem.trap_words import TRAP_WORDS, trap_code, unreachable_words
+from .postmortem.trap_words import TRAP_WORDS, out_of_bounds_words, trap_code, unreachable_words
 from .preloads import Origins, reexported, references_pass
 from .stop import EndOfReplay, HostBug, LinkError, Stop
 from .values.texts import value_text
@@ -430,6 +430,8 @@ class Session:
         """The message for a trap code; "" without a code."""
         if code == "UNREACHABLE":
             return unreachable_words(frames, self.module.lang)
+        if code == "MEMORY_OUT_OF_BOUNDS":
+            return out_of_bounds_words(frames)
         return TRAP_WORDS.get(code or "", "")
 
     def _cause(self, text: str) -> str:

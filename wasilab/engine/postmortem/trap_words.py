@@ -64,6 +64,19 @@ def unreachable_words(frames: Sequence[Frame], lang: str | None) -> str:
     return TRAP_WORDS["UNREACHABLE"]
 
 
+def out_of_bounds_words(frames: Sequence[Frame]) -> str:
+    """Why a program touched memory that it does not have, according to its frames (innermost first).
+
+    Linkers put a C program's stack below everything else in its memory, so a stack that overflows leaves the memory
+    at address 0.
+    """
+    words = TRAP_WORDS["MEMORY_OUT_OF_BOUNDS"]
+    names = [frame.function for frame in frames[:_LOOKED_AT]]
+    if len(names) == _LOOKED_AT and len(set(names)) == 1:
+        return f"{words}: {names[0]} calls itself again and again, so its stack has most likely run out"
+    return words
+
+
 def _undefined(name: str, *, mismatch: bool) -> str:
     if mismatch:
         return f"the program called {name} with other arguments or another result than it is defined with"
