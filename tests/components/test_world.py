@@ -25,16 +25,28 @@ def test_it_is_written_as_wit() -> None:
     assert lines(COUNTING) == [
         "world root {",
         "export my:pkg/counting@1.0.0 {",
-        "resource counter;",
-        "[constructor]counter: func(n: u32) -> counter;",
-        "[method]counter.get-value: func(self: borrow<counter>) -> u32;",
-        "[static]counter.best-of: func() -> u32;",
+        "resource counter {",
+        "constructor(n: u32);",
+        "get-value: func() -> u32;",
+        "best-of: static func() -> u32;",
+        "}",
         "dropped: func() -> u32;",
         "}",
         "}",
     ]
     assert "export x-of: func(point: point) -> u32;" in lines(ADDING)
-    assert "[method]pollable.ready: func(self: borrow<pollable>) -> bool;" in lines(HANDLES)
+    assert "ready: func() -> bool;" in lines(HANDLES)
+
+
+def test_a_used_type_names_its_interface() -> None:
+    text = """(component
+      (import "wasi:io/error@0.2.0" (instance $e (export "error" (type (sub resource)))))
+      (alias export $e "error" (type $error))
+      (import "wasi:io/streams@0.2.0" (instance
+        (alias outer 1 $error (type $e)) (export "error" (type (eq $e))) (export "failure" (type (eq $e))))))"""
+    found = lines(text)
+    assert "use wasi:io/error@0.2.0.{error};" in found
+    assert "use wasi:io/error@0.2.0.{error as failure};" in found
 
 
 def test_types_within_types_stay_short() -> None:

@@ -23,6 +23,12 @@ Item = tuple[str, str]
 """A sort and a text: ("func", "func(x: u32)"), ("type", "record { ... }")."""
 
 
+class _UsedType(str):
+    """The name of a type that an imported interface has, with the interface's name."""
+
+    interface: str
+
+
 @dataclass
 class World:
     """Imports and exports by name: ("func", its type), or an interface with its own items."""
@@ -39,17 +45,47 @@ class World:
                     yield f"  {word} {name}: {item[1]};"
                     continue
                 yield f"  {word} {name} {{"
-                for inner, (sort, text) in item.items():
-                    yield f"    {_declared(inner, sort, text)}"
+                for line in _interface(item):
+                    yield f"    {line}"
                 yield "  }"
         yield "}"
+
+
+def _interface(items: dict[str, Item]) -> Iterator[str]:
+    """The items of an interface, the functions of a resource inside it."""
+    inside: dict[str, list[str]] = {name: [] for name, (_, text) in items.items() if text == "resource"}
+    others = []
+    for name, (sort, text) in items.items():
+        resource = name.partition("]")[2].partition(".")[0] if sort == "func" and name.startswith("[") else ""
+        if resource in inside:
+            inside[resource].append(_of_resource(name, text, resource))
+        else:
+            others.append(name)
+    for name in others:
+        if not inside.get(name):
+            yield _declared(name, *items[name])
+            continue
+        yield f"resource {name} {{"
+        for line in inside[name]:
+            yield f"  {line}"
+        yield "}"
+
+
+def _of_resource(name: str, text: str, resource: str) -> str:
+    kind, method = name[1:].partition("]")[0], name.partition(".")[2]
+    if kind == "constructor":
+        return f"constructor{text.removeprefix('func').removesuffix(f' -> {resource}')};"
+    if kind == "static":
+        return f"{method}: static {text};"
+    own = f"self: borrow<{resource}>"
+    return f"{method}: {text.replace(f'({own}, ', '(', 1).replace(f'({own})', '()', 1)};"
 
 
 def _declared(name: str, sort: str, text: str) -> str:
     if sort == "func":
         return f"{name}: {text};"
-    if text == name:
-        return f"use {{ {name} }};"
+    if isinstance(text, _UsedType):
+        return f"use {text.interface}.{{{text if text == name else f'{text} as {name}'}}};"
     if text == "resource":
         return f"resource {name};"
     word, _, rest = text.partition(" ")
@@ -81,6 +117,12 @@ def unprovided(world: World) -> list[str]:
     ]  # fmt: skip
 
 
+def _used(name: str, interface: str) -> _UsedType:
+    found = _UsedType(name)
+    found.interface = interface
+    return found
+
+
 def _cut(text: str) -> str:
     return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}..."
 
@@ -95,6 +137,8 @@ class _Reader:
         self.functions: list[str] = []
         self.instances: list[dict[str, Item]] = []
         self.components: list[_Reader | None] = []
+        self.imported: dict[int, str] = {}
+        """The names of imported instances, by the identity of their items."""
 
     def read(self, definitions: tuple[b.Definition, ...]) -> None:
         """Read the definitions."""
@@ -104,7 +148,9 @@ class _Reader:
             elif isinstance(definition, b.AliasDefinition):
                 self._alias(definition)
             elif isinstance(definition, b.ImportDefinition):
-                self.world.imports[definition.name] = self._described(definition.name, definition.desc)
+                found = self.world.imports[definition.name] = self._described(definition.name, definition.desc)
+                if isinstance(found, dict):
+                    self.imported[id(found)] = definition.name
             elif isinstance(definition, b.ExportDeclaration):
                 self.world.exports[definition.name] = self._described(definition.name, definition.desc)
             elif isinstance(definition, b.ExportDefinition):
@@ -208,7 +254,8 @@ class _Reader:
         items = self.instances[definition.index] if definition.index < len(self.instances) else {}
         text = items.get(definition.name, ("", "?"))[1]
         if definition.sort == "type":
-            self.types.append(definition.name)
+            interface = self.imported.get(id(items))
+            self.types.append(definition.name if interface is None else _used(definition.name, interface))
         elif definition.sort == "func":
             self.functions.append(text)
         elif definition.sort == "instance":
