@@ -262,6 +262,15 @@ def test_an_executor_that_cannot_send_says_so() -> None:
         swept(executor)
 
 
+def test_an_executor_that_refuses_a_task_at_once_is_not_said_to_have_lost_its_worker() -> None:
+    class Refusing:
+        def submit(self, *task: object) -> object:
+            raise TypeError("cannot pickle 'x' object")
+
+    with pytest.raises(SweepError, match="cannot send a run to its workers: cannot pickle 'x' object"):
+        swept(Refusing())
+
+
 @pytest.mark.parametrize(
     ("over", "sentence"),
     [

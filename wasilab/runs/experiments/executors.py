@@ -62,16 +62,16 @@ def answers(executor: Foreign, tasks: Iterable[tuple[int, Task]]) -> Iterator[tu
 
 
 def _answer(future: Foreign) -> Foreign:
-    if isinstance(future, Exception):
-        return future
-    try:
-        return future.result()
-    except (pickle.PicklingError, TypeError, AttributeError) as error:
-        if "pickle" in str(error).lower():
-            raise SweepError(f"the executor cannot send a run to its workers: {error}") from None
-        return error
-    except Exception as error:  # noqa: BLE001  whatever a lost worker raises
-        return error
+    """The answer of a future, or the error of its worker. Raises `SweepError` for a task that cannot be sent."""
+    error = future
+    if not isinstance(future, Exception):
+        try:
+            return future.result()
+        except Exception as raised:  # noqa: BLE001  whatever a lost worker raises
+            error = raised
+    if isinstance(error, (pickle.PicklingError, TypeError, AttributeError)) and "pickle" in str(error).lower():
+        raise SweepError(f"the executor cannot send a run to its workers: {error}") from None
+    return error
 
 
 def _submit(executor: Foreign) -> Callable[..., Foreign] | None:
