@@ -5,9 +5,13 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+import pytest
+
 import wasilab.commands
 from wasilab.commands.catalog import COMMANDS, command_names, find_command
 from wasilab.commands.line.grammar import build, parse
+from wasilab.commands.line.parser import SHORT_USAGE
+from wasilab.commands.line.usage import UsageProblem
 
 
 def test_every_command_file_is_in_the_list_and_every_entry_has_its_file() -> None:
@@ -43,3 +47,11 @@ def test_the_help_of_every_command_has_an_example_that_it_understands() -> None:
         assert f"wasilab {command.name}" in shown or "xample" in shown, command.name
         if command.example:
             assert parse(shlex.split(command.example), "cli").command == command.name
+
+
+def test_the_usage_of_no_command_buries_its_description() -> None:
+    for name in command_names("cli"):
+        usage = build(name, "cli").format_help().partition("\n\n")[0]
+        assert len(usage.splitlines()) <= SHORT_USAGE, name
+    with pytest.raises(UsageProblem, match=r"^FILE missing: wasilab replay \[OPTION\]\.\.\. FILE$"):
+        parse(["replay"], "cli")

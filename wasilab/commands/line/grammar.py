@@ -46,6 +46,7 @@ def build(command: str | Subcommand, kind: FrontendKind, values: Values | None =
             "--color", choices=get_args(ColorChoice), default="auto",
             help="colours: auto (a terminal has them, unless NO_COLOR is set), always or never",
         )  # fmt: skip
+    parser.shorten_usage()
     return parser.expanding()
 
 

@@ -21,6 +21,10 @@ OBJECTS = frozenset({"file", "files", "first", "second", "args", "of", "words"})
 """Arguments that accept a Python object as well as text: a module, a run, a trace, a list of words."""
 
 
+SHORT_USAGE = 4
+"""Lines of a usage that still names every option."""
+
+
 class Parser(argparse.ArgumentParser):
     """An argparse parser that raises instead of exiting, and that knows which of its options take a value."""
 
@@ -58,6 +62,19 @@ class Parser(argparse.ArgumentParser):
     def takes_value(self) -> dict[str, bool]:
         """Every option by its spellings, and whether it takes a value."""
         return {name: action.nargs != 0 for name, action in self._option_string_actions.items()}
+
+    def shorten_usage(self) -> None:
+        """Write `[OPTION]...` for the options in a usage of several lines, as far as the command has none of its own.
+        """
+        if self.usage is not None or len(self.format_usage().splitlines()) <= SHORT_USAGE:
+            return
+        words = []
+        for action in self._actions:
+            if not action.option_strings:
+                name = action.metavar if isinstance(action.metavar, str) else action.dest.upper()
+                name += "..." if action.nargs in ("*", "+") else ""
+                words.append(f"[{name}]" if action.nargs in ("?", "*") else name)
+        self.usage = " ".join(["%(prog)s", "[OPTION]...", *words])
 
     def choices(self, name: str) -> tuple[str, ...]:
         """The values that an option accepts; empty if it accepts any, or if there is no such option."""
