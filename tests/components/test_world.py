@@ -92,3 +92,11 @@ def test_inspect_shows_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> 
     assert "a component: its imports and exports are interfaces with types" in found
     assert "clocks     the time, and sleeping" in found
     assert "import wasi:io/poll@0.2.0 {" in found
+
+
+def test_a_damaged_component_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    cut = tmp_path / "cut.wasm"
+    cut.write_bytes(bytes(wasmtime.wat2wasm(COUNTING))[:100])
+    for options in ([], ["--json"]):
+        assert main(["inspect", *options, str(cut)]) == 2
+        assert "cut.wasm is a damaged component" in capfd.readouterr().err

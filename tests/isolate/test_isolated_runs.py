@@ -317,6 +317,13 @@ def test_a_recording_of_an_isolated_run_can_be_replayed() -> None:
     assert done.replay().stdout == "out"
 
 
+def test_a_damaged_component_is_reported_as_in_this_process() -> None:
+    cut = Module(COMPONENT.bytes[:-20], "cut")
+    isolated = run(cut, isolate=True).outcome
+    assert "is not a valid component" in isolated.message
+    assert isolated.message == run(cut).outcome.message
+
+
 def test_a_component_runs_in_its_own_process() -> None:
     done = run(COMPONENT, isolate=True)
     assert done.error is None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...engine.components.world import World, unprovided, world_of
 from ...grants.advice.foresight import differing, foresee
-from ...module.binary import FuncType
+from ...module.binary import FuncType, WasmFormatError
 from ...module.dwarf import debug_info
 from ...module.module import Module, ModuleError
 from ...module.module_words import DEBUG_WORDS, FAMILY_WORDS, KIND_WORDS, PACKAGE_WORDS
@@ -64,7 +64,10 @@ def execute(request: Request, frontend: Frontend) -> Done:
 def _described(module: Module, frontend: Frontend, told: dict[str, object] | None) -> Done:
     """Describe a module; as JSON with what is `told` of it already, if that is not None."""
     if module.is_component:
-        world = world_of(module)
+        try:
+            world = world_of(module)
+        except WasmFormatError as error:
+            raise ModuleError(f"{module.name} is a damaged component: {error}") from None
         if told is not None:
             told = {**told, "imports": world.imports, "exports": world.exports, "not_provided": unprovided(world)}
             frontend.say(json.dumps({**module.to_dict(), **told}, indent=2))

@@ -27,7 +27,7 @@ from ...capabilities.memory.memdir import MemDir
 from ...capabilities.protocols import Directory, File
 from ...capabilities.streams import DescriptorInput, QueueInput
 from ...capabilities.waiting import Interrupt
-from ...engine.compiling import engines
+from ...engine.compiling import bounded, engines
 from ...engine.isolate.messages import MessageChannel, MessageKind, Record, record_of
 from ...engine.isolate.outcomes import to_record
 from ...engine.isolate.sandbox import MIB, SandboxBounds, enter_sandbox, lower_memory
@@ -124,7 +124,7 @@ def _warm_up() -> None:
     _ = live_grants.ask_paths, live_grants.stand_ins, live_grants.update
     engines.become_confined(threads=False)
     module = from_wat(_WARM, name="warm")
-    _ = dwarf.source_map(module), grow_traps
+    _ = dwarf.source_map(module), grow_traps, bounded.InvalidModule
     folder = HostFolder(os.open("/", READ_DIRECTORY), "/", writable=False)
     dirs: dict[str, Directory] = {"/m": MemDir({"x": b""}), "/h": folder}
     prepared = Prepared(module, (), Grants(dirs=dirs, env={"x": "y"}, limits=Limits(seconds=10)), live=True)
