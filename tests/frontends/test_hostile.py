@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from wasilab.cli import main
+
 from .conftest import Kernel
 from .test_cli import Here, Shell
 
@@ -115,3 +117,28 @@ def test_a_file_that_is_not_a_module_is_one_line_of_a_cell(kernel: Kernel, name:
     assert said in told
     assert len(told.strip().splitlines()) <= 2
     assert done.traceback == ""
+
+
+@pytest.mark.parametrize("command", ["sweep", "run --inject-file", "run --policy"])
+@pytest.mark.parametrize(
+    ("data", "words"), [(b"\xac\xff", "not UTF-8 text"), (b"a = " + b"[" * 5000 + b"]" * 5000, "nested too deeply")],
+    ids=["no text", "deep"],
+)  # fmt: skip
+def test_a_damaged_toml_file_is_one_sentence(
+    command: str, data: bytes, words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file, program = tmp_path / "damaged.toml", tmp_path / "hello.wasm"
+    file.write_bytes(data)
+    program.write_bytes(b"\0asm\1\0\0\0")
+    assert main([*command.split(), str(file), str(program)][: 2 if command == "sweep" else 4]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert words in line
+
+
+def test_a_sweep_whose_policy_is_no_text_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "policy.toml").write_bytes(b"\xac")
+    (tmp_path / "program.wasm").write_bytes(b"\0asm\1\0\0\0")
+    plan = tmp_path / "plan.toml"
+    plan.write_text('program = "program.wasm"\npolicy = "policy.toml"\n[over]\n"limits.fuel" = [100]\n')
+    assert main(["sweep", str(plan)]) == 2
+    assert "policy policy.toml: not UTF-8 text" in capfd.readouterr().err

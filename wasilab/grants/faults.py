@@ -215,6 +215,8 @@ def read_fault_file(text: str) -> list[str]:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise FaultError(f"it is not TOML: {error}") from None
+    except RecursionError:
+        raise FaultError("its arrays or tables are nested too deeply") from None
     strange = sorted(document.keys() - {"fault", "inject"})
     if strange or not document:
         raise FaultError(f"it has {strange[0] if strange else 'nothing'!r}; write [[fault]] tables, or inject = [...]")

@@ -78,7 +78,11 @@ def _sweep(plan: dict[str, Value], module: Module, path: Path, executor: Executo
     grants = Grants()
     if "policy" in plan:
         policy = path.parent / plan["policy"]
-        grants = merge_text(grants, policy.read_text(encoding="utf-8"), folder=policy.parent, name=plan["policy"])
+        try:
+            text = policy.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise UsageProblem(f"policy {plan['policy']}: not UTF-8 text") from None
+        grants = merge_text(grants, text, folder=policy.parent, name=plan["policy"])
     return sweep(
         module, plan.get("over", {}), executor, args=plan.get("args", ()), grants=grants, invoke=plan.get("invoke"),
         runs_per_task=plan.get("runs_per_task", 20), progress=progress,
@@ -89,10 +93,14 @@ def _read(path: Path) -> dict[str, Value]:
     """The file's contents, with keys and types checked. Raises `UsageProblem`."""
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageProblem(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    except UnicodeDecodeError:
+        raise UsageProblem(f"{path}: not UTF-8 text") from None
+    except OSError as error:
+        raise UsageProblem(f"{path}: {error.strerror or error}") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageProblem(f"{path} is not TOML: {error}") from None
+    except RecursionError:
+        raise UsageProblem(f"{path}: its arrays or tables are nested too deeply") from None
     for key in found:
         if key not in _KEYS:
             close = did_you_mean(key, _KEYS, f"; its keys are {', '.join(_KEYS)}")

@@ -210,8 +210,10 @@ def _faults_of(path: str) -> list[str]:
     """The faults of a file; raises `UsageProblem`."""
     try:
         return read_fault_file(Path(path).expanduser().read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageProblem(f"--inject-file {path}: {getattr(error, 'strerror', None) or error}") from None
+    except UnicodeDecodeError:
+        raise UsageProblem(f"--inject-file {path}: not UTF-8 text") from None
+    except OSError as error:
+        raise UsageProblem(f"--inject-file {path}: {error.strerror or error}") from None
     except FaultError as error:
         raise UsageProblem(f"--inject-file {path}: {error}") from None
 
