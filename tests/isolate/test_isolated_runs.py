@@ -22,6 +22,7 @@ from wasilab.grants.value import GrantError
 from wasilab.module.module import Module, from_wat
 from wasilab.runs.isolated import outside
 
+from ..components.making import command
 from ..grants.guests import READ, WRITE, Guest, fd
 from ..waiting import until
 from . import holes
@@ -322,6 +323,14 @@ def test_a_damaged_component_is_reported_as_in_this_process() -> None:
     isolated = run(cut, isolate=True).outcome
     assert "is not a valid component" in isolated.message
     assert isolated.message == run(cut).outcome.message
+
+
+def test_a_socket_of_a_component_is_refused_and_does_not_end_its_process() -> None:
+    makes = """(import "wasi:sockets/udp-create-socket@V" "create-udp-socket" (func $make (param i32 i32)))
+      (func $run (result i32) (call $make (i32.const 0) (i32.const 16)) (i32.load8_u (i32.const 16)))"""
+    done = run(Module(command(makes), "makes"), isolate=True)
+    assert (done.outcome.kind, done.outcome.exit_code) == ("exit", 1), done.outcome.message
+    assert "an isolated run has no network" in str(done.denied)
 
 
 def test_a_component_runs_in_its_own_process() -> None:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Sequence
 
 from ..paths import fail
+from ..refusal import Refused
 from ..uncopyable import Uncopyable
 from .http_exchange import USUAL_SECONDS, BodySink, BodySource, Exchange, HttpRequest
 from .network import Network
@@ -61,6 +62,9 @@ class Lookup(Uncopyable):
 class Internet(Uncopyable):
     """The network of one run."""
 
+    sandboxed = False
+    """Set in a process whose sandbox forbids to create sockets: then that is refused."""
+
     def __init__(self, rules: Network | None = None) -> None:
         self.rules = rules if rules is not None else Network()
         self._names: dict[str, frozenset[str]] = {}
@@ -91,8 +95,10 @@ class Internet(Uncopyable):
         """A UDP socket, not bound."""
         return self._made(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
 
-    @staticmethod
-    def _made(family: int, kind: int) -> socket.socket:
+    @classmethod
+    def _made(cls, family: int, kind: int) -> socket.socket:
+        if cls.sandboxed:
+            raise Refused(errno.EACCES, "an isolated run has no network")
         made = socket.socket(family, kind)
         made.setblocking(False)
         if family == socket.AF_INET6:

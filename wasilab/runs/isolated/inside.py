@@ -84,7 +84,8 @@ def main(control: int, entered: Sequence[str], without: Sequence[str]) -> None:
     given = shipping.Shipment(record_of(message[1]), message[2])
     if given.is_component:
         _import_all(COMPONENTS)
-        _ = host_objects.internet, host_objects.network
+        _ = host_objects.network
+        host_objects.internet.Internet.sandboxed = True
     active = enter_sandbox(_bounds(given.limits), given.folders, given.listening, entered, without)
     engines.clear()
     engines.become_confined(threads=True)

@@ -185,6 +185,9 @@ class SharedStream(Rendezvous):
             if to.remaining > 0:
                 if given.remaining > 0:
                     to.write(given.read(min(to.remaining, given.remaining)))
+                    if self.dropped:  # by the host, which failed to use what it got
+                        on_done(DROPPED)
+                        return
                     assert self._on_copy is not None
                     self._on_copy(self._forget)
                 on_done(COMPLETED)
@@ -216,7 +219,8 @@ class SharedFuture(Rendezvous):
         else:
             _check_between(self.element, instance, self._instance)
             self._buffer.write(given.read(1))
-            self._end_pending(COMPLETED)
+            if not self.dropped:  # by the host, which failed to use what it got
+                self._end_pending(COMPLETED)
             on_done(COMPLETED)
 
 
