@@ -117,6 +117,7 @@ def test_the_end_of_input_counts_as_no_answer(terminal: Terminal) -> None:
     terminal.shows("wasilab asks")
     terminal.types("\x04")
     assert asked.ended() is None
+    terminal.shows(r"help\) \r+\n")  # what the guest prints next begins a line
 
 
 def test_without_a_terminal_nobody_is_asked(tmp_path: Path) -> None:

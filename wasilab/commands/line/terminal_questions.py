@@ -13,6 +13,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ...grants.live.ask import Answer, Question
@@ -84,6 +85,8 @@ class TerminalPerson:
             asked = self.now()
             line = _read_line(fd)
             if line is None:
+                with suppress(OSError):  # the terminal may be gone
+                    _write(fd, "\r\n")
                 return None
             if self.now() - asked < TOO_SOON:
                 before = "That was typed before the question could be read; it does not count.\r\n"
