@@ -244,6 +244,7 @@ def test_all_that_its_process_said_is_there_when_it_has_ended(monkeypatch: pytes
 
     monkeypatch.setattr(os, "read", late)
     started.append(confined_process.ConfinedProcess("wasilab.no_such_module"))
+    until(lambda: not started[0].alive)  # `end` kills one that is slow to begin
     assert started[0].end() == 70
     assert "no_such_module" in started[0].told
 
