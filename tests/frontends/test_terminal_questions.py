@@ -145,6 +145,7 @@ def test_the_word_changes_each_time_and_is_pronounceable() -> None:
     assert all(re.fullmatch("([bdfgklmnprstvz][aeiou]){3}", word) for word in words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("isolate", ["off", "on"])
 def test_a_run_at_a_terminal_is_asked_there_and_not_on_stdin(
     terminal: Terminal, tmp_path: Path, isolate: str

@@ -300,6 +300,7 @@ class Slow(Person):
         return super().__call__(prompt)
 
 
+@pytest.mark.slow
 def test_the_time_to_answer_does_not_count_as_run_time(folder: Path) -> None:
     guest = Guest().open("a.txt").read().open("sub/b.txt").read()
     finished = go(guest, Slow(0.6, "o", "o"), Grants(ask=True, limits=Limits(seconds=1)))

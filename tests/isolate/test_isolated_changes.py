@@ -116,6 +116,7 @@ def test_rights_are_withheld_while_it_runs(detached: Callable[..., Run]) -> None
     assert step(started) == ALL
 
 
+@pytest.mark.slow
 def test_a_change_before_the_guest_is_started_is_not_lost(detached: Callable[..., Run]) -> None:
     grants = Grants(dirs={"/d": MemDir({"a.txt": "x"})}, env={"A": "b"}, stdin="ask")
     started = detached(STEPS, grants)
@@ -125,6 +126,7 @@ def test_a_change_before_the_guest_is_started_is_not_lost(detached: Callable[...
     assert step(started) == {**ALL, "write": "NOTCAPABLE", "time": "NOTCAPABLE", "variables": 2}
 
 
+@pytest.mark.slow
 def test_stdin_is_taken_back_from_a_waiting_guest_and_given_again(detached: Callable[..., Run]) -> None:
     asked = Grants(stdin="ask")
     refused = detached(Guest().write("ready", fd(1)).read(fd(0)).module(), asked)
@@ -158,6 +160,7 @@ def refused_since(started: Run, at: int) -> bool:
     return any(call.errno for call in started.trace[at:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("isolate", [False, True])
 def test_a_text_that_is_granted_again_begins_anew_and_a_restored_one_goes_on(isolate: bool) -> None:
     grants = Grants(stdin=b"text")
@@ -179,6 +182,7 @@ def test_a_text_that_is_granted_again_begins_anew_and_a_restored_one_goes_on(iso
         started.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("isolate", [False, True])
 @pytest.mark.parametrize("again", ["restore", "regrant"])
 def test_what_is_typed_after_stdin_was_given_again_is_read(isolate: bool, again: str) -> None:
@@ -204,6 +208,7 @@ def test_what_is_typed_after_stdin_was_given_again_is_read(isolate: bool, again:
         started.stop()
 
 
+@pytest.mark.slow
 def test_what_it_never_had_is_not_given_and_the_reason_is(tmp_path: Path, detached: Callable[..., Run]) -> None:
     grants = Grants(dirs={"/d": MemDir({"a.txt": "x"}), "/h": HostDir(tmp_path)}, env={"A": "b"}, stdin="ask")
     started = detached(STEPS, grants)

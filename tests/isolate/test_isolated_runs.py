@@ -195,6 +195,7 @@ def test_an_abort_of_its_process_is_the_end_of_the_run_only(number: int, signal:
     assert run(LOOP, (), Grants(limits=Limits(fuel=10)), isolate=True).outcome.kind == "limit"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("planted")
 def test_its_process_takes_no_more_memory_than_it_may() -> None:
     limits = Limits(memory=1 << 20, trace=1 << 20, output=1 << 20, io=1 << 20)
@@ -233,6 +234,7 @@ def test_an_escaped_guest_reaches_only_the_granted_folders(
     assert not (granted / "new").exists()
 
 
+@pytest.mark.slow
 def test_all_that_its_process_said_is_there_when_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     read, started = os.read, list[confined_process.ConfinedProcess]()
 
@@ -249,6 +251,7 @@ def test_all_that_its_process_said_is_there_when_it_has_ended(monkeypatch: pytes
     assert "no_such_module" in started[0].told
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("planted")
 @pytest.mark.parametrize(
     ("number", "ask"),
@@ -269,6 +272,7 @@ def test_a_process_that_sends_false_messages_is_ended(
     assert steps[0] == "kill", "it is given no time to exit"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["seccomp", "landlock", "namespaces"])
 def test_strict_runs_nothing_without_all_layers(layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WASILAB_TEST_WITHOUT", layer)
@@ -285,6 +289,7 @@ def test_an_unknown_level_is_refused(level: Any) -> None:
         run(LOOP, isolate=level)
 
 
+@pytest.mark.slow
 def test_a_missing_layer_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WASILAB_TEST_WITHOUT", "seccomp")
     done = run(Guest().module(), isolate=True)
@@ -312,6 +317,7 @@ def test_machine_code_is_kept_for_the_next_process_only() -> None:
     assert first.compile_seconds > second.compile_seconds == 0.0
 
 
+@pytest.mark.slow
 def test_a_recording_of_an_isolated_run_can_be_replayed() -> None:
     guest = Guest().call("random_get", "(i32.const 5000) (i32.const 8)").write("out", fd(1))
     done = run(guest.module(), isolate=True, record=True)
@@ -326,6 +332,7 @@ def test_a_damaged_component_is_reported_as_in_this_process() -> None:
     assert isolated.message == run(cut).outcome.message
 
 
+@pytest.mark.slow
 def test_a_socket_of_a_component_is_refused_and_does_not_end_its_process() -> None:
     makes = """(import "wasi:sockets/udp-create-socket@V" "create-udp-socket" (func $make (param i32 i32)))
       (func $run (result i32) (call $make (i32.const 0) (i32.const 16)) (i32.load8_u (i32.const 16)))"""

@@ -193,6 +193,7 @@ def test_an_interrupted_compile_leaves_no_process_and_no_entry(pretend_clang: Pr
     assert not compile_source(SOURCE, "c").cached
 
 
+@pytest.mark.slow
 def test_two_processes_compile_the_same_source_once(pretend_clang: Pretend) -> None:
     log = pretend_clang(body="sleep 1; ok")
     program = (
@@ -223,6 +224,7 @@ def test_threads_of_one_process_compile_the_same_source_once(pretend_clang: Pret
     assert _compiles(log) == 1
 
 
+@pytest.mark.slow
 def test_progress_is_told_while_it_takes_long(pretend_clang: Pretend) -> None:
     pretend_clang(body="sleep 0.8; ok")
     said: list[str] = []

@@ -75,6 +75,7 @@ def test_a_process_without_its_own_interrupt_uses_the_enclosing_one() -> None:
     assert run_group([*SH, "echo free"]).output == "free\n"
 
 
+@pytest.mark.slow
 def test_whatever_a_callback_raises_leaves_no_process(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
 
@@ -105,6 +106,7 @@ def test_output_that_is_not_utf8_is_shown_all_the_same() -> None:
     assert run_group([*SH, r"printf 'a\377b'"]).output == "a\ufffdb"
 
 
+@pytest.mark.slow
 def test_progress_tells_seconds_and_the_sentence() -> None:
     said: list[tuple[float, str]] = []
     run_group([*SH, "sleep 0.8"], on_progress=lambda s, t: said.append((s, t)), sentence=lambda s: f"{s > 0.4}")

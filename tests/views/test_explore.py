@@ -135,7 +135,9 @@ HOSTILE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", HOSTILE)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[] if case == "html in a path" else [pytest.mark.slow]) for case in HOSTILE]
+)
 def test_a_hostile_module_gives_a_page(case: str, tmp_path: Path) -> None:
     text, words = HOSTILE[case]
     found = explored(text, name="<script>alert(1)</script>\x1b.wasm", seconds=0.5)
