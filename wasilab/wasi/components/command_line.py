@@ -15,7 +15,7 @@ from ..errnos import Errno, WasiError
 from ..fdtable import Descriptor
 from ..host import Host
 from ..operations import Operation as Op
-from ..types import ProcExit, Rights
+from ..types import ProcExit, Rights, Trap
 from .interfaces import Interface
 from .resources import PIECE, Closed, InputStream, OutputStream, Pollable, monotonic_deadline
 from .waits import HostWait, Incoming, Pending, Promise, Source
@@ -241,18 +241,25 @@ SYSTEM3 = Interface(
 _MAX = (1 << 64) - 1
 
 
+def _fitting(number: int, most: int = _MAX) -> int:
+    """A time that its type can hold. WASI: `now` traps if the value of the clock cannot be represented."""
+    if not 0 <= number <= most:
+        raise Trap(f"the clock's time {number} is not between 0 and {most}, which its type can hold")
+    return number
+
+
 @MONOTONIC2.function("now", Op.CLOCK, "() -> instant")
 @MONOTONIC3.function("now", Op.CLOCK, "() -> mark")
 def monotonic_now(host: Host) -> int:
     """The monotonic clock, ns."""
-    return host.clock_list[1].now()
+    return _fitting(host.clock_list[1].now())
 
 
 @MONOTONIC2.function("resolution", Op.CLOCK, "() -> duration")
 @MONOTONIC3.function("get-resolution", Op.CLOCK, "() -> duration")
 def monotonic_resolution(host: Host) -> int:
     """Its smallest step, ns."""
-    return host.clock_list[1].resolution()
+    return _fitting(host.clock_list[1].resolution())
 
 
 @MONOTONIC2.function("subscribe-instant", Op.SLEEP, "(when: instant) -> own<pollable>")
@@ -290,8 +297,12 @@ def wait_for_duration(host: Host, how_long: int) -> Pending | None:
     return _until(host, min(_MAX, host.clock_list[1].now() + how_long))
 
 
+_LAST_SECOND = (1 << 63) - 1
+"""An `instant` of 0.3 has signed seconds."""
+
+
 def _split(ns: int) -> tuple[int, int]:
-    return ns // 1_000_000_000, ns % 1_000_000_000
+    return _fitting(ns // 1_000_000_000, _LAST_SECOND), ns % 1_000_000_000
 
 
 @WALL2.function("now", Op.CLOCK, "() -> datetime")
@@ -310,7 +321,7 @@ def wall_resolution(host: Host) -> tuple[int, int]:
 @SYSTEM3.function("get-resolution", Op.CLOCK, "() -> duration")
 def system_resolution(host: Host) -> int:
     """Its smallest step, ns."""
-    return host.clock_list[0].resolution()
+    return _fitting(host.clock_list[0].resolution())
 
 
 # -- randomness --------------------------------------------------------------------------------------------------------
