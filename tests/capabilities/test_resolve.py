@@ -145,9 +145,11 @@ def kernel(root: int, path: str, follow: bool) -> tuple[int, int]:
     """(errno, inode) of what Linux itself finds: openat2 with RESOLVE_BENEATH over the whole path, nothing of ours."""
     libc = ctypes.CDLL(None, use_errno=True)
     how = How(os.O_PATH | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW), 0, 0x08 | 0x02)
-    fd = libc.syscall(437, root, path.encode(), ctypes.byref(how), ctypes.sizeof(how))
+    number = errno.EAGAIN
+    while number == errno.EAGAIN:  # "..", and meanwhile something was renamed anywhere on the machine
+        fd = libc.syscall(437, root, path.encode(), ctypes.byref(how), ctypes.sizeof(how))
+        number = ctypes.get_errno() if fd < 0 else 0
     if fd < 0:
-        number = ctypes.get_errno()
         return (errno.EPERM if number == errno.EXDEV else number), 0
     try:
         return 0, os.fstat(fd).st_ino

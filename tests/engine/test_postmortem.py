@@ -101,7 +101,7 @@ def test_large_and_64_bit_memories_are_dumped_without_their_zeros(tmp_path: Path
 
 
 def test_a_profile_names_the_functions_where_the_time_went() -> None:
-    outcome = run(BOOM, "300", invoke="spin", profile="guest")
+    outcome = run(BOOM, "3000", invoke="spin", profile="guest")  # a sample a millisecond, of some 80 ms
     assert outcome.kind == "exit"
     (thread,) = json.loads(outcome.profile)["threads"]
     assert len(thread["samples"]["stack"]) >= 3
