@@ -54,6 +54,7 @@ def buffered(yard: Yard, kind: str = "rw", raw: bool = True, **options: object) 
 @KINDS
 @RAW
 def test_a_full_table_is_mfile_and_the_process_keeps_its_own(yard: Yard, kind: str, raw: bool) -> None:
+    gc.collect()  # what an earlier test left may hold a descriptor, which must not be closed in between
     before = descriptors()
     guest = buffered(yard, kind, raw, limits=wasilab.Limits(fds=8))
     for _ in range(40):
