@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import sys
+import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -259,3 +261,28 @@ def test_a_write_of_no_bytes_leaves_the_position_also_in_append_mode() -> None:
     assert file.tell() == 0, "POSIX write: no other results"
     file.write([memoryview(b"x")])
     assert file.tell() == 11
+
+
+def test_a_file_grows_while_another_thread_writes_into_it() -> None:
+    """Two guests may share a folder in memory. A view that a write keeps for a moment would forbid the file to grow."""
+    folder = MemDir({"f": "x" * 64})
+    inside = cast(File, folder.open("f", OpenHow(write=True)))
+    behind = cast(File, folder.open("f", OpenHow(write=True, append=True)))
+    ended = threading.Event()
+
+    def write() -> None:
+        while not ended.is_set():
+            inside.pwrite([memoryview(b"y" * 32)], 0)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(20_000):
+            behind.write([memoryview(b"z")])
+    finally:
+        ended.set()
+        writer.join()
+        sys.setswitchinterval(interval)
+    assert cast(File, folder.open("f", OpenHow())).stat().size == 64 + 20_000

@@ -402,10 +402,9 @@ class MemFile:
         else:
             if end > size:
                 node.resize(end)
-            data = node.writable_data()
-            place = memoryview(data) if data.__class__ is bytearray else data  # a bytearray would copy the bytes twice
+            data = node.writable_data()  # not through a view of it: while one exists, no other thread can let it grow
             for buffer in buffers:
-                place[offset : offset + len(buffer)] = buffer
+                data[offset : offset + len(buffer)] = buffer
                 offset += len(buffer)
         node.touch()
         return total
