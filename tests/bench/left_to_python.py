@@ -2,7 +2,8 @@
 
 OTHER is another checkout of wasilab, such as the last one without the library (`git worktree add ../before b43cc15^`);
 without it the columns beside are this checkout without the library. Each side is measured in processes of its own, in
-turn, and the best of all rounds counts. ns of CPU for one round of the calls, start-up taken off. Asserts no time.
+turn, and the best of all rounds counts. ns of CPU for one round of the calls, start-up taken off. The clock of CPU time
+may be wrong by milliseconds, so a run is long. Asserts no time.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from wasilab.grants.grants import Grants
 from wasilab.module.module import Module, load
 from wasilab.runs.runner import run
 
-ROUNDS, COUNT, FEW = 3, 8_000, 500
+ROUNDS, FEW, LONG = 3, 500, 150_000_000
+"""Runs of a case in a process, and processes; rounds of calls in a short run; about the ns of a long one."""
 _IMPORTS = {
     "clock_time_get": "i32 i64 i32", "fd_advise": "i32 i64 i64 i32", "fd_close": "i32",
     "fd_fdstat_set_flags": "i32 i32", "fd_filestat_get": "i32 i32", "fd_filestat_set_size": "i32 i64",
@@ -161,6 +163,19 @@ def _guest(calls: str, count: int, before: str, succeeds: bool) -> Module:
     )
 
 
+def _best(
+    count: int, calls: str, grants: Callable[[Path], Grants], before: str, succeeds: bool, folder: Path, traced: bool
+) -> int:
+    """ns of CPU of a run of `count` rounds."""
+    module, took = _guest(calls, count, before, succeeds), []
+    for _ in range(ROUNDS):
+        start = time.process_time_ns()
+        done = run(module, (), grants(folder), trace=traced)
+        took.append(time.process_time_ns() - start)
+        assert done.outcome.ok, (calls, done.outcome)
+    return min(took)
+
+
 def measured(wanted: list[str]) -> dict[str, dict[str, float]]:
     """ns of CPU for a round of each case, traced and untraced, in this process. No file is on a disk that waits."""
     found: dict[str, dict[str, float]] = {}
@@ -177,16 +192,10 @@ def measured(wanted: list[str]) -> dict[str, dict[str, float]]:
                 continue
             found[label] = {}
             for mode in ("untraced", "traced"):
-                took = []
-                for count in (COUNT, FEW):
-                    module, best = _guest(calls, count, before, succeeds), float("inf")
-                    for _ in range(ROUNDS):
-                        start = time.process_time_ns()
-                        done = run(module, (), grants(folder), trace=mode == "traced")
-                        best = min(best, time.process_time_ns() - start)
-                        assert done.outcome.ok, (label, done.outcome)
-                    took.append(best)
-                found[label][mode] = (took[0] - took[1]) / (COUNT - FEW)
+                case = (calls, grants, before, succeeds, folder, mode == "traced")
+                few = _best(FEW, *case)
+                more = FEW * LONG // (_best(20 * FEW, *case) // 20 + 1)
+                found[label][mode] = (_best(more, *case) - few) / (more - FEW)
     return found
 
 
