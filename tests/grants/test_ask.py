@@ -111,6 +111,14 @@ def test_a_path_that_is_too_long_and_a_link_that_leaves_are_refused_without_a_qu
         directory.symlink("/etc/passwd", "link")
 
 
+@pytest.mark.parametrize("path", ["/", "/a.txt", "//a.txt", "/etc/passwd", "/../etc/passwd"])
+def test_an_absolute_path_is_refused_without_a_question_as_it_is_with_any_grant(folder: Path, path: str) -> None:
+    for grants in (Grants(ask=True), Grants(dirs={".": MemDir()})):
+        finished = go(Guest().open(path), Person(), grants)
+        assert finished.exit_code == int(Errno.PERM)
+        assert [(r.denied_by, r.need) for r in finished.denied] == [(DeniedBy.PATH, None)]
+
+
 def test_denying_all_ends_the_questions(folder: Path) -> None:
     person = Person("a")
     guest = Guest().call("random_get", f"(i32.const {SCRATCH}) (i32.const 4)")

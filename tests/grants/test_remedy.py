@@ -209,3 +209,13 @@ def test_remedies_that_grant_the_same_are_equal(tmp_path: Path) -> None:
     assert folder_remedy(f"{tmp_path}/") == Remedy(NeedKind.DIRECTORY, str(tmp_path), f"{tmp_path}/")
     assert folder_remedy("out", mode="rw").flag == "--dir out:rw"
     assert len({folder_remedy("out"), folder_remedy("out"), folder_remedy("out", mode="rw")}) == 2
+
+
+def test_no_grant_is_advised_for_an_absolute_path_and_the_sentence_says_what_helps() -> None:
+    grants = Grants(dirs={"/etc": MemDir(), "/data": MemDir()})
+    finished = run(Guest().open("/etc/passwd").module(), (), grants)
+    text = report.text(finished)
+    assert "to allow it" not in text
+    assert "it is absolute; no grant allows that: the program has to find the granted directory that holds it" in text
+    assert [missing.remedy for missing in missing_grants([finished])] == [None]
+    assert not can_rerun(finished)

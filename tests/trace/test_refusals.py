@@ -92,6 +92,11 @@ def test_what_zig_asks_for_in_a_current_folder_that_was_not_granted_is_refused()
         ("path_open('data/notes.txt')", Need(NeedKind.DIRECTORY, "notes.txt"))
     ]
     assert "no directory is granted, and the program uses the first one as its current folder" in denied[0].sentence
+    absolute = Builder()
+    absolute.path_open(3, b"/data/notes.txt", errno=8)
+    (refusal,) = absolute.trace().denied
+    assert refusal.need is None
+    assert "the path is absolute; no grant allows that" in refusal.sentence
     closed = Builder()
     closed.open(3, "/data", preopen="/data", filetype=3)
     closed.path_open(3, b"x", errno=8)  # the program itself closed it

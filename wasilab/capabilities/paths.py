@@ -21,6 +21,12 @@ MAX_LINKS = 40
 MAX_PATH = 4095
 """Bytes of a path without its NUL (POSIX PATH_MAX - 1)."""
 
+ABSOLUTE = (
+    "no grant allows that: the program has to find the granted directory that holds it, and pass its descriptor with "
+    "the rest of the path, as open() of a C library does"
+)
+"""What helps if a program passes an absolute path with a descriptor."""
+
 Place = TypeVar("Place")
 
 
@@ -47,8 +53,14 @@ def check_path(path: str) -> None:
         raise fail(errno.EILSEQ) from None
     if length > MAX_PATH:
         raise fail(errno.ENAMETOOLONG)
-    if path[0] == "/":
-        raise escape(path, "it is absolute")
+    check_relative(path)
+
+
+def check_relative(path: str) -> None:
+    """Refuse an absolute path. It needs no grant, because none would help (`ABSOLUTE`)."""
+    if path[:1] == "/":
+        reason = f"{path!r} leaves the directory it was resolved in: it is absolute; {ABSOLUTE}"
+        raise Refused(errno.EPERM, reason, DeniedBy.PATH)
 
 
 def check_link_text(target: str) -> None:

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from ...capabilities.host.features import DEFAULT_MODE
 from ...capabilities.host.hostdir import HostDir
-from ...capabilities.paths import MAX_PATH, check_link_text, fail
+from ...capabilities.paths import MAX_PATH, check_link_text, check_relative, fail
 from ...capabilities.protocols import BaseDirectory, Directory, Entry, File, FileType, OpenHow, Stat
 from ...capabilities.refusal import DeniedBy, Refused
 from ..code_folders import code_at
@@ -37,12 +37,13 @@ class AskDirectory(BaseDirectory):
         """The absolute host path that `path` leads to; refused where it leaves this folder."""
         if len(path.encode()) > MAX_PATH:
             raise fail(errno.ENAMETOOLONG)
+        check_relative(path)
         joined = posixpath.join(self._host, path.rstrip("/") or ".")
         head, tail = posixpath.split(joined)
         whole = follow or tail in (".", "..")
         real = os.path.realpath(joined) if whole else posixpath.join(os.path.realpath(head), tail)
         root = self._host.rstrip("/") + "/"
-        if path.startswith("/") or not (real == self._host or real.startswith(root)):
+        if not (real == self._host or real.startswith(root)):
             raise Refused(errno.EPERM, f"{path!r} leaves its directory {self._host!r}", DeniedBy.PATH)
         return real
 
@@ -58,7 +59,8 @@ class AskDirectory(BaseDirectory):
         return _host_folder(folder, access), name or "."
 
     def open(self, path: str, how: OpenHow) -> File | Directory:
-        if path.strip("/") in ("", "."):
+        check_relative(path)
+        if path.rstrip("/") in ("", "."):
             return self
         access: Access = "change" if how.changes else "read"
         verb = "create or change" if how.changes else "open the folder" if how.directory else "read"
@@ -71,7 +73,8 @@ class AskDirectory(BaseDirectory):
         return opened
 
     def stat_path(self, path: str, follow: bool) -> Stat:
-        if path.strip("/") in ("", "."):
+        check_relative(path)
+        if path.rstrip("/") in ("", "."):
             return self.stat()
         folder, name = self._ask("look at", path, "read", follow=follow)
         return folder.stat_path(name, False)
@@ -134,6 +137,7 @@ class AskEverywhere(AskDirectory):
         super().__init__(asking, here)
 
     def _locate(self, path: str, follow: bool) -> str:
+        check_relative(path)
         place = outside(posixpath.normpath(path), self._host)
         if place is None:
             return super()._locate(path, follow)

@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ...capabilities.paths import ABSOLUTE
 from ...capabilities.refusal import DeniedBy, Need, NeedKind
 from ...text.escape import visible
 from ...text.palette import PLAIN, Palette
@@ -248,8 +249,8 @@ def _outside_every_directory(trace: Calls, lines: Places) -> Iterator[Refusal]:
         absolute = event.path.startswith("/")
         if event.fd == _FIRST_DIRECTORY:
             why = "no directory is granted, and the program uses the first one as its current folder"
-            sentence = f"{asked} failed: {why}"
-            need = Need(NeedKind.DIRECTORY, "" if absolute else posixpath.basename(event.path))
+            sentence = f"{asked} failed: {why}{f', and the path is absolute; {ABSOLUTE}' if absolute else ''}"
+            need = None if absolute else Need(NeedKind.DIRECTORY, posixpath.basename(event.path))
         else:
             sentence = f"{asked} failed: no granted directory holds this path"
             need = Need(NeedKind.DIRECTORY, event.path if absolute else "")
