@@ -214,7 +214,7 @@ def test_remedies_that_grant_the_same_are_equal(tmp_path: Path) -> None:
 def test_no_grant_is_advised_for_an_absolute_path_and_the_sentence_says_what_helps() -> None:
     grants = Grants(dirs={"/etc": MemDir(), "/data": MemDir()})
     finished = run(Guest().open("/etc/passwd").module(), (), grants)
-    text = report.text(finished)
+    text = " ".join(report.text(finished).split())
     assert "to allow it" not in text
     assert "it is absolute; no grant allows that: the program has to find the granted directory that holds it" in text
     assert [missing.remedy for missing in missing_grants([finished])] == [None]
