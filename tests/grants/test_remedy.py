@@ -218,4 +218,3 @@ def test_no_grant_is_advised_for_an_absolute_path_and_the_sentence_says_what_hel
     assert "to allow it" not in text
     assert "it is absolute; no grant allows that: the program has to find the granted directory that holds it" in text
     assert [missing.remedy for missing in missing_grants([finished])] == [None]
-    assert not can_rerun(finished)
