@@ -9,6 +9,7 @@ behaviour, requests matter only for reading and writing, and the rights shown ar
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from ..capabilities.protocols import FileType
 from .types import Rights as R
@@ -107,11 +108,15 @@ def bits(given: Iterable[str]) -> int:
     return sum(known[name] for name in set(given))
 
 
+_NAMES = tuple((int(right), (right.name or "").lower()) for right in R)
+
+
 def listed(rights: int) -> list[str]:
     """The names of the rights, in the order of their bits."""
-    return [(right.name or "").lower() for right in R if right & rights]
+    return [name for right, name in _NAMES if right & rights]
 
 
+@lru_cache(256)  # a program may be refused the same in a loop; the numbers are its own, so the cache is bounded
 def in_words(rights: int) -> str:
     """The rights with their article, such as "the right fd_read" or "the rights fd_read and fd_seek"."""
     *others, last = listed(rights)
