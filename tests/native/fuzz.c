@@ -4,12 +4,12 @@
 #include "stand_in.h"
 
 enum { MEMORY_BYTES = 1 << 16, NSLOTS = 24, FOLDER = 3, FIRST_FILE = 5 };
-static Run *t;
-static Guest guest;
-static Func functions[sizeof SHAPES / sizeof *SHAPES];
+static RunState *t;
+static GuestState guest;
+static FunctionState functions[sizeof SHAPES / sizeof *SHAPES];
 static Content content;
-static Handle handle;
-static Meter meter;
+static OpenContent handle;
+static QuotaState meter;
 static uint8_t *memory;
 static uint64_t random_words, turns, answered[sizeof SHAPES / sizeof *SHAPES];
 static size_t close_call;
@@ -66,12 +66,12 @@ static void begin(void) {
   t = new_run(NSLOTS, 1 << 13, 1 << 12);
   memory = block(MEMORY_BYTES);
   content = (Content){.data = block(4096), .capacity = 4096, .meter = &meter};
-  meter = (Meter){0, 2048, 1, 0};
+  meter = (QuotaState){0, 2048, 1, 0};
   handle.content = &content;
-  guest = (Guest){t, memory, MEMORY_BYTES, (void *)FIND};
+  guest = (GuestState){t, memory, MEMORY_BYTES, (void *)FIND};
   for (size_t i = 0; i < sizeof SHAPES / sizeof *SHAPES; i++) {
     if (!strcmp(SHAPES[i].name, "fd_close")) close_call = i;
-    functions[i] = (Func){&guest, (void *)TARGET, SHAPES[i].number, SHAPES[i].right, 0, 0, SHAPES[i].params, SHAPES[i].wide, 0, 0, SHAPES[i].shape};
+    functions[i] = (FunctionState){&guest, (void *)TARGET, SHAPES[i].number, SHAPES[i].right, 0, 0, SHAPES[i].params, SHAPES[i].wide, 0, 0, SHAPES[i].shape};
   }
 }
 static void reset(void) {
@@ -81,12 +81,12 @@ static void reset(void) {
     if (s->life && s->kind == HOST_FILE && s->host != file) close(s->host);
     *s = (Slot){0};
   }
-  slot(1, OUTPUT, 0, 64), slot(2, OUTPUT, 1, 64), slot(FOLDER, DIRECTORY, folder, ~0ull >> 2), slot(4, OTHER, -1, 0);
+  slot(1, STREAM, 0, 64), slot(2, STREAM, 1, 64), slot(FOLDER, DIRECTORY, folder, ~0ull >> 2), slot(4, NEITHER, -1, 0);
   slot(FIRST_FILE, HOST_FILE, file, ~0ull >> 2), slot(6, HOST_FILE, file, 2), slot(7, MEMORY, -1, ~0ull >> 2);
   t->open = 7, t->lowest = 0, t->lives = 100, t->written = 0, t->most_written = 1 << 20, guest.size = MEMORY_BYTES;
   content.size = 0, meter.used = 0, handle.position = 0, t->live[0] = ~0ull;
   CHECK(!ftruncate(file, 100));
-  t->strings[0] = (Strings){1, 0, 2, 4, (const uint8_t *)"a\0b"}, t->strings[1] = (Strings){1, 0, 0, 0, (const uint8_t *)""};
+  t->strings[0] = (StringBlock){1, 0, 2, 4, (const uint8_t *)"a\0b"}, t->strings[1] = (StringBlock){1, 0, 0, 0, (const uint8_t *)""};
   uint32_t asked[] = {0, 1, 8};
   memset(t->recipes, 0, RECIPES * sizeof(Recipe));
   for (int i = 0; i < 3; i++) {
@@ -99,7 +99,7 @@ static void reset(void) {
 }
 
 /* Set most of a call's arguments to what could succeed: descriptors that are open, pointers into the memory. */
-static void usual(size_t which, Val *v, const uint8_t **at, const uint8_t *end) {
+static void usual(size_t which, Value *v, const uint8_t **at, const uint8_t *end) {
 #define NEXT() (*at < end ? *(*at)++ : 0u)
   const Shape *s = &SHAPES[which].shape;
   static const uint32_t descriptors[] = {3, 5, 5, 6, 7, 7, 0, 1, 2, 8, 9, 4}, paths[][2] = {
@@ -129,7 +129,7 @@ static void usual(size_t which, Val *v, const uint8_t **at, const uint8_t *end) 
     k += 1 + (functions[which].wide >> i & 1);
   }
   if (!strcmp(SHAPES[which].name, "path_open") && NEXT() % 4)
-    v[1].word[0] = 0, v[4].word[0] = NEXT() % 8 ? 0 : 8, v[5] = (Val){{2 | 64 | 32 | 4, 0}}, v[6] = v[7] = (Val){{0, 0}};
+    v[1].word[0] = 0, v[4].word[0] = NEXT() % 8 ? 0 : 8, v[5] = (Value){{2 | 64 | 32 | 4, 0}}, v[6] = v[7] = (Value){{0, 0}};
   if (!strcmp(SHAPES[which].name, "path_filestat_get")) v[1].word[0] %= 2;
   if (!strcmp(SHAPES[which].name, "fd_seek") || !strncmp(SHAPES[which].name, "fd_p", 4)) {
     uint32_t offset = s->vector == NONE ? 1 : 3;
@@ -145,8 +145,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   uint32_t close_next = 0;
   while (data < end) {
     size_t which = close_next ? close_call : BYTE() % (sizeof SHAPES / sizeof *SHAPES);
-    Func *f = functions + which;
-    Val *v = block(f->params * sizeof(Val)); /* of this very size, so that ASan knows it */
+    FunctionState *f = functions + which;
+    Value *v = block(f->params * sizeof(Value)); /* of this very size, so that ASan knows it */
     random_words = random_words * 31 + BYTE();
     if (BYTE() % 16 == 0) t->live[0] = BYTE() % 2 ? ~0ull : 2; /* revoked, given back */
     if (BYTE() % 32 == 0) guest.size = MEMORY_BYTES / 2;
@@ -164,6 +164,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (close_next && BYTE() % 8 == 0) close(t->slots[close_next].host); /* so that closing it is an error */
     close_next = 0;
     t->most_open = BYTE() % 16 ? NSLOTS + 8 : 5, t->most_written = BYTE() % 16 ? 1 << 20 : t->written + 3;
+    t->out.lock = BYTE() % 32 == 0; /* another thread takes the output out just now */
     uint64_t before = t->first + t->n, lost = t->lost, asked = f->asked, done = f->answered;
     void *r = SHAPES[which].function(f, 0, v, f->params);
     int succeeded = !r && (!f->params || v[0].word[0] == 0);
@@ -174,13 +175,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     answered[which] += f->answered - done;
     if (f->answered > done && !strcmp(SHAPES[which].name, "path_open") && BYTE() % 2) memcpy(&close_next, memory + v[8].word[0], 4);
     free(v);
-    if (BYTE() % 16 == 0) { /* what it printed is taken out, in some pieces */
-      uint8_t *to = block(300);
-      uint32_t stream = 9;
-      uint64_t got = turbo_collect(t, to, 300, &stream);
-      CHECK(got <= 300 && (!got || stream < 2));
-      if (!got) while (turbo_collect(t, t->arena + t->used, t->room - t->used, &stream)) {}
-      free(to);
+    if (BYTE() % 16 == 0) { /* what it printed is taken out: whole pieces, of the two streams in turn */
+      uint64_t at = 0, last = 0;
+      uint32_t head, stream = 2;
+      for (; at < t->out.size; stream = head & 1, last = at, at += 4 + (head >> 1)) {
+        CHECK(at + 4 <= t->out.size);
+        memcpy(&head, t->out.data + at, 4);
+        CHECK((head & 1) != stream);
+      }
+      CHECK(at == t->out.size && (!at || last == t->piece));
+      t->out.size = 0;
     }
   }
   return 0;

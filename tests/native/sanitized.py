@@ -14,6 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from wasilab.engine.native.build import write_header
+
 from .coverage import SOURCE
 
 
@@ -25,8 +27,10 @@ def instrumented(folder: Path, *flags: str) -> dict[str, str] | None:
     compiler, output = shutil.which("gcc"), folder / "libturbo.so"
     if compiler is None:
         return None
+    write_header(folder)
     command = [compiler, "-O1", "-g", "-std=gnu11", "-shared", "-fPIC", "-fvisibility=hidden", "-DTURBO_WAYS", *flags]
-    if subprocess.run([*command, str(SOURCE), "-o", str(output)], capture_output=True, check=False).returncode:
+    command += [f"-I{folder}", str(SOURCE), "-o", str(output)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
         return None
     return {**os.environ, "WASILAB_NATIVE": str(output)}
 

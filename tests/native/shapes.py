@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from wasilab.engine.native.binding import Shape
 from wasilab.engine.native.callbacks import function_state, native_name
+from wasilab.engine.native.layouts import Shape
 from wasilab.wasi.preview1.spec import SNAPSHOT1
 
 ANSWERED = (
@@ -31,7 +31,7 @@ def header() -> str:
         )
     return (
         "static const struct { const char *name; uint64_t number, right; uint32_t params, wide;\n"
-        "  void *(*function)(void *, void *, Val *, size_t); Shape shape; } SHAPES[] = {\n" + "\n".join(rows) + "\n};\n"
+        "  void *(*function)(void *, void *, Value *, size_t); Shape shape; } SHAPES[] = {\n" + "\n".join(rows) + "\n};\n"
     )
 
 

@@ -26,9 +26,9 @@ static void *trap(const char *text, size_t n) { (void)text, (void)n; return (voi
 
 static void *block(size_t size) { void *p = calloc(1, size ? size : 1); CHECK(p); return p; }
 /* A run with blocks of exactly the sizes that C may use, so that ASan sees each byte beyond. */
-static Run *new_run(int slots, uint64_t arena, uint64_t out) {
-  Run *t = block(sizeof(Run));
-  const Api given = {ensure, release, of_u32, of_u64, to_u64, call, decref, clear, trap};
+static RunState *new_run(int slots, uint64_t arena, uint64_t out) {
+  RunState *t = block(sizeof(RunState));
+  const ApiTable given = {ensure, release, of_u32, of_u64, to_u64, call, decref, clear, trap};
   turbo_load(&given);
   t->records = block(CHUNK * 64), t->arena = block(arena), t->room = arena;
   t->text = block(TEXT), t->path_at = block(4 * PATHS), t->path_size = block(4 * PATHS), t->path_table = block(4 * PATHS);
@@ -37,7 +37,7 @@ static Run *new_run(int slots, uint64_t arena, uint64_t out) {
   t->slots = block(slots * sizeof(Slot)), t->nslots = slots, t->live = block(4 * 8);
   for (int i = 0; i < 4; i++) t->live[i] = ~0ull;
   t->opened = block(OPENED * sizeof(Opened)), t->recipes = block(RECIPES * sizeof(Recipe));
-  t->most_open = slots, t->ceiling = 1000, t->out = block(out), t->out_size = out;
+  t->most_open = slots, t->ceiling = 1000, t->out.data = block(out), t->out.capacity = out;
   t->turn = (void *)TURN, t->adopt = (void *)ADOPT;
   for (int i = 0; i < 4; i++) t->resolution[i] = 1;
 #ifdef __x86_64__

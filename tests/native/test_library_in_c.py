@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from wasilab.engine.native.build import write_header
+
 from .coverage import IN_C, rare, ways
 from .shapes import ANSWERED, header
 
@@ -35,6 +37,7 @@ def _compiler(folder: Path, *flags: str) -> str:
 def _build(folder: Path, source: str, *flags: str) -> Path:
     compiler = _compiler(folder, *(flag for flag in flags if flag.startswith("-fsanitize=")))
     (folder / "shapes.h").write_text(header())
+    write_header(folder)
     output = folder / source.replace(".c", "")
     command = [compiler, "-g", "-O1", "-std=gnu11", "-Wall", "-Werror", *flags, f"-I{folder}", str(HERE / source)]
     done = subprocess.run([*command, "-o", str(output), "-lpthread"], capture_output=True, text=True)
@@ -90,6 +93,7 @@ def test_the_guard_is_what_keeps_a_reused_descriptor_safe(tmp_path: Path) -> Non
     for name in ("stand_in.h", "threads.c"):
         shutil.copy(HERE / name, tests)
     (tests / "shapes.h").write_text(header())
+    write_header(tests)
     compiler = _compiler(tmp_path, "-fsanitize=thread")
     command = [compiler, "-g", "-O1", "-std=gnu11", "-fsanitize=thread", f"-I{tests}", str(tests / "threads.c")]
     subprocess.run([*command, "-o", str(tmp_path / "t"), "-lpthread"], check=True)

@@ -4,9 +4,9 @@
 #include "stand_in.h"
 
 enum { MEMORY_BYTES = 1 << 16, OPEN = 5, MOVED = 6 };
-static Run *t;
-static Guest guest;
-static Func functions[sizeof SHAPES / sizeof *SHAPES];
+static RunState *t;
+static GuestState guest;
+static FunctionState functions[sizeof SHAPES / sizeof *SHAPES];
 static uint64_t records, revocations, reuses, strays, natives;
 static int over;
 static char mine[] = "/tmp/wasilab-mine-XXXXXX", other[] = "/tmp/wasilab-other-XXXXXX";
@@ -21,7 +21,7 @@ static int find(const char *name) {
   abort();
 }
 static uint32_t invoke(int which, const uint32_t *words) {
-  Val v[9] = {{{0}}};
+  Value v[9] = {{{0}}};
   for (uint32_t i = 0; i < functions[which].params; i++) v[i].word[0] = words[i];
   CHECK(!SHAPES[which].function(functions + which, 0, v, functions[which].params));
   return v[0].word[0];
@@ -92,9 +92,9 @@ int main(int argc, char **argv) {
   t = new_run(16, 1 << 20, 1 << 12);
   uint8_t *memory = block(MEMORY_BYTES);
   memcpy(memory + 256, list, 8);
-  guest = (Guest){t, memory, MEMORY_BYTES, (void *)FIND};
+  guest = (GuestState){t, memory, MEMORY_BYTES, (void *)FIND};
   for (size_t i = 0; i < sizeof SHAPES / sizeof *SHAPES; i++)
-    functions[i] = (Func){&guest, (void *)TARGET, SHAPES[i].number, SHAPES[i].right, 0, 0, SHAPES[i].params, SHAPES[i].wide, 0, 0, SHAPES[i].shape};
+    functions[i] = (FunctionState){&guest, (void *)TARGET, SHAPES[i].number, SHAPES[i].right, 0, 0, SHAPES[i].params, SHAPES[i].wide, 0, 0, SHAPES[i].shape};
   t->slots[OPEN] = (Slot){.life = OPEN, .kind = HOST_FILE, .host = open(mine, O_RDWR | O_APPEND), .append = 1, .allowed = 2ull | 32 | 64 | IN_USE};
   pthread_t threads[4];
   void *(*bodies[])(void *) = {run_guest, run_reader, run_revoker, run_closer};

@@ -32,7 +32,7 @@ from ...wasi.library import LIBRARY_LOOKUP, MODULE
 from ...wasi.preview1.signature import Call
 from ...wasi.preview1.spec import MODULES
 from ..compiling.engine_options import UnknownImports
-from ..native.binding import OFF, FunctionState, GuestState
+from ..native.layouts import OFF, FunctionState, GuestState
 from ..native.native_run import NativeRun
 from ..preloads import Origins
 from ..stop import HostStop, LinkError, Stop

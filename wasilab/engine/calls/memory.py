@@ -64,7 +64,7 @@ class GuestMemory:
         self._store = store
         self._memory: wasmtime.Memory | None = None
         self.copy: MemoryCopy | None = None
-        """An object whose `base` and `size` follow the memory's address and length (`native.binding.GuestState`)."""
+        """An object whose `base` and `size` follow the memory's address and length (`native.layouts.GuestState`)."""
         self.size = 0
         self.view, self.u32, self.u64 = _NOTHING
 

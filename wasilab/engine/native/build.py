@@ -97,6 +97,22 @@ def compile_library(output: Path, target: str | None = None) -> None:
     """
     if sys.platform not in ("linux", "darwin") and target is None:
         raise NoCompiler(f"the native library is not made for {sys.platform}")
+    with tempfile.TemporaryDirectory() as folder:
+        write_header(Path(folder))
+        _compile(output, target, folder)
+
+
+def write_header(folder: Path) -> None:
+    """Write `turbo.h` into `folder`."""
+    found = importlib.util.spec_from_file_location("layouts", HERE / "layouts.py")  # without importing wasilab
+    assert found is not None
+    assert found.loader is not None
+    layouts = importlib.util.module_from_spec(found)
+    found.loader.exec_module(layouts)
+    (folder / "turbo.h").write_text(layouts.header())
+
+
+def _compile(output: Path, target: str | None, include: str) -> None:
     zig, local = _zig(), _local_target()
     tries: list[list[str]] = []
     if target is not None:
@@ -108,9 +124,8 @@ def compile_library(output: Path, target: str | None = None) -> None:
     said = "no C compiler was found" if target is None else "it is compiled by the package ziglang, which is missing"
     for command in tries:
         try:
-            done = subprocess.run(
-                [*command, *FLAGS, str(SOURCE), "-o", str(output)], capture_output=True, text=True, timeout=300
-            )
+            whole = [*command, *FLAGS, f"-I{include}", str(SOURCE), "-o", str(output)]
+            done = subprocess.run(whole, capture_output=True, text=True, timeout=300)
         except (OSError, subprocess.SubprocessError) as error:
             said = f"{command[0]}: {error}"
             continue

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from ...trace.record.payload import Aux, Data, schema
 from ...wasi.preview1 import signature as sig
 from ...wasi.preview1.signature import Call
-from .binding import NONE, FunctionState, Shape
+from .layouts import NONE, FunctionState, Shape
 
 OTHER_LAYOUT = frozenset({"fd_seek", "fd_filestat_get", "path_filestat_get"})
 """Calls with a different layout in `wasi_unstable` than in preview1: Python answers them there."""
@@ -65,16 +65,13 @@ def shape(call: Call) -> Shape:
     return found
 
 
-def function_state(
-    guest: int, call: Call, meta: int, target: Callable[..., int], mode: int = 0
-) -> FunctionState:
+def function_state(guest: int, call: Call, meta: int, target: Callable[..., int], mode: int = 0) -> FunctionState:
     """The library's view of one imported function. Keep it as long as the store.
 
     `guest`: address of the instance's `GuestState`. `meta`: the columns of its records from `call` to `tid`, as one
     number. `target(caller, *arguments)` performs the call in Python and returns 0 (done, not recorded), 1 to 255 (its
-    errno, recorded) or 256 (the guest ends, recorded). `mode`: `binding.OFF`, `binding.FOREIGN`.
+    errno, recorded) or 256 (the guest ends, recorded). `mode`: `layouts.OFF`, `layouts.FOREIGN`.
     """
     right = next((int(param.right) for param in call.params if param.type.kind == sig.FD), 0)
     wide = sum(1 << index for index, core in enumerate(call.signature) if core == "i64")
     return FunctionState(guest, target, meta, right, 0, 0, len(call.signature), wide, mode, 0, shape(call))
-

@@ -21,9 +21,10 @@ from ...capabilities.strings import GivenStrings, Strings
 from ...trace.record.recorder import Recorder
 from ...wasi.host import Host, Meter
 from ...wasi.preview1.signature import Call
-from .binding import FOREIGN, OFF, FunctionState, GuestState, Library, RunState, library
+from .binding import Library, library
 from .callbacks import function_state, native_name
-from .output_ring import OutputRing
+from .collected_output import OutputBuffer
+from .layouts import FOREIGN, OFF, FunctionState, GuestState, RunState
 from .slots import SlotTable
 from .trace_buffer import PathTable, TraceBuffer
 
@@ -49,7 +50,7 @@ class NativeRun:
         self._host = host
         self._recorder = recorder
         outputs = [stream for stream in _outputs(host) if stream is not None]
-        self._ring = OutputRing(library, state, outputs)
+        self._output = OutputBuffer(library, state, outputs)
         paths = PathTable(library, state)
         self.slots = SlotTable(
             library, state, host, paths, outputs, None if recorder is None else recorder.enter_life
@@ -170,7 +171,7 @@ class NativeRun:
         self.slots.enter_opened()
         host.fds.reflect(None)
         self.slots.close()
-        self._ring.close()
+        self._output.close()
         meter = Meter(self.state.most_written)
         meter.written = self.state.written
         host.meter = meter

@@ -24,7 +24,8 @@ from ...trace.record.layout import Life
 from ...wasi.fdtable import Descriptor
 from ...wasi.types import FDSTAT, Fdflags, Oflags
 from ...wasi.types import Rights as R
-from .binding import OPENED, RECIPES, STILL_OPEN, Library, Opened, Recipe, RunState, Slot
+from .binding import Library
+from .layouts import OPENED, RECIPES, STILL_OPEN, Opened, Recipe, RunState, Slot
 from .trace_buffer import NativeBlock
 
 _ENTRY = struct.Struct("<QQIIIIIIii")

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from typing import cast
 
 from ...capabilities.memory.memtree import Cursor, FileNode, MemFile, MemTree, Quota
-from .binding import Content, Library, OpenContent, QuotaState
+from .binding import Library
+from .layouts import Content, OpenContent, QuotaState
 
 _LEAST = 4096
 

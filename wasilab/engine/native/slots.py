@@ -29,7 +29,8 @@ from ...trace.record.layout import Life
 from ...wasi.fdtable import FIRST, Descriptor, FileReach, Withheld
 from ...wasi.host import Host
 from ...wasi.types import FDSTAT, Fdflags
-from . import binding as b
+from . import layouts as b
+from .binding import Library
 from .openings import Log, OpenedFile, OpenedFiles, Recipes, opened_life
 from .shared_files import share
 from .trace_buffer import NativeBlock, NativeChunk, PathTable
@@ -42,7 +43,7 @@ _ALL = (1 << 63) - 1
 _NEVER_GRANTED = (1 << 32) - 1
 """The life for a standard stream's number that was never open: nothing else may be opened there."""
 _APPEND = int(Fdflags.APPEND)
-_SLOT = struct.Struct("<QQQQQQIIiIIIBBBB4x24s")
+_SLOT = struct.Struct("<QQQQQQQIIiIIIBBBB4x24s")
 assert _SLOT.size == ctypes.sizeof(b.Slot)
 _SLOT_WORDS, _GENERATION = _SLOT.size // 4, b.Slot.generation.offset // 4
 
@@ -70,7 +71,7 @@ class SlotTable:
     """The slots of one host, and the files that the library opened (`wasi.fdtable.Mirror` without `renew`)."""
 
     def __init__(
-        self, library: b.Library, state: b.RunState, host: Host, paths: PathTable, outputs: Sequence[CollectedOutput],
+        self, library: Library, state: b.RunState, host: Host, paths: PathTable, outputs: Sequence[CollectedOutput],
         entered: Callable[[Life], object] | None,
     ) -> None:  # fmt: skip
         self.chunk: NativeChunk | None = None
@@ -158,17 +159,17 @@ class SlotTable:
             slot = self._slots[fd]
             self._withdraw(fd)
             thing, gates = look_through(descriptor.object)
-            kind, host, place, handle = self._behind(descriptor, thing)
+            kind, host, device, handle = self._behind(descriptor, thing)
             grant = self._grant(descriptor, gates, new=again and kind == b.DIRECTORY)
             name, reach = self._name(descriptor), slot if again else descriptor.reach
             _SLOT.pack_into(
-                self._tables[-1].view, fd * _SLOT.size, 0, 0, place, reach.known_end, handle, *name,
+                self._tables[-1].view, fd * _SLOT.size, 0, 0, 0, device, reach.known_end, handle, *name,
                 descriptor.life, host, 0, slot.generation, grant or 0, kind,
                 bool(descriptor.fdflags & _APPEND), reach.beyond, 0,
                 FDSTAT.pack(descriptor.filetype, descriptor.fdflags, descriptor.rights, descriptor.inheriting),
             )  # fmt: skip
             descriptor.reach = cast(FileReach, slot)  # both count in it from now on
-            allowed = 0 if kind == b.OTHER or grant is None else descriptor.allowed
+            allowed = 0 if kind == b.NEITHER or grant is None else descriptor.allowed
             self._library.put(self._tables[-1].address + fd * _SLOT.size, allowed | b.IN_USE)
 
     def drop(self, descriptor: Descriptor) -> None:
@@ -217,8 +218,8 @@ class SlotTable:
         if type(thing) is MemFile and descriptor.owned:
             return b.MEMORY, -1, 0, share(self._library, thing)
         if type(thing) is CollectedOutput and thing in self._outputs:
-            return b.OUTPUT, self._outputs.index(thing), 0, 0
-        return b.OTHER, -1, 0, 0
+            return b.STREAM, self._outputs.index(thing), 0, 0
+        return b.NEITHER, -1, 0, 0
 
     def _name(self, descriptor: Descriptor) -> tuple[int, int]:
         """Address and size of the name of a preopened directory."""

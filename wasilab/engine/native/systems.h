@@ -1,5 +1,6 @@
 /* What differs between the systems that turbo.c is compiled for: Linux and macOS. */
 #include <fcntl.h>
+#include <stdint.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>

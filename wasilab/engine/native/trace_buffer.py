@@ -25,15 +25,13 @@ from ...trace.record.layout import (
 from ...trace.record.layout import PACK as RECORD
 from ...trace.record.recorder import Recorder
 from ...trace.record.writing import Write
-from .binding import CHUNK, PATHS, STRUCTS, TEXT, Library, RunState, library
+from .binding import Library, library
+from .layouts import CHUNK, MOST_PATHS, PATHS, STRUCTS, TEXT, RunState
 
 SLACK = 128 << 10
 """Bytes of payload that always fit after `Recorder.next_chunk`: more than a failed call can have."""
 _ARENA_BYTES = SIDE_BYTES + 2 * SLACK
-_MOST_PATHS = PATHS - 1024 - 1
-_PRIVATE: dict[str, int] = (
-    {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
-)
+_PRIVATE: dict[str, int] = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
 """Private, unlike mmap's default: no process limit counts shared memory, so a confined process may not have any."""
 _N = RunState.n.offset // 8
 _PACKED_RECORD = 81
@@ -333,7 +331,7 @@ class TraceBuffer:
         """Whether a record with `payload` bytes of payload and a path is sure to fit."""
         state = self.state
         fits = state.n < CHUNK and state.used + payload <= state.room
-        return bool(fits and state.npaths < _MOST_PATHS and state.text_used + PATH_BYTES <= TEXT)
+        return bool(fits and state.npaths < MOST_PATHS - 1 and state.text_used + PATH_BYTES <= TEXT)
 
     def seen(self) -> tuple[int, int, int]:
         """Numbers of complete records, payload bytes and paths; all references of these records are complete."""

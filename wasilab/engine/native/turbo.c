@@ -1,21 +1,21 @@
 /* The successes of hot WASI calls, without Python; and the record of every call, whoever answered it.
  *
- * Wasmtime calls the functions `turbo_*` at the end of this file (its unchecked callbacks; `env` is a `Func`). Each reads its
+ * Wasmtime calls the functions `turbo_*` at the end of this file (its unchecked callbacks; `env` is a `FunctionState`). Each reads its
  * arguments, does the call if nothing about it is unusual, and records it. Whatever is unusual (a missing right, an errno, a
  * limit, a bad pointer, a descriptor that is not a plain file) is left to the Python function of the call, which does it from
  * the start. So the rules and the words live in Python: here is only what cannot be refused.
  *
- * No Python or Wasmtime headers: `Api` holds the addresses of the few functions needed. No allocation: every block belongs to
- * Python. One thread, the guest's, runs here for a `Run` at a time, without the GIL; any thread may revoke (`live`), withdraw
+ * No Python or Wasmtime headers: `ApiTable` holds the addresses of the few functions needed. No allocation: every block belongs to
+ * Python. One thread, the guest's, runs here for a `RunState` at a time, without the GIL; any thread may revoke (`live`), withdraw
  * a descriptor, and read the record. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include "turbo.h"
 #include "systems.h"
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
+#include "turbo.h" /* the structs and numbers shared with Python, written from layouts.py */
 
 #define API __attribute__((visibility("default")))
 #define ALWAYS static inline __attribute__((always_inline))
@@ -29,10 +29,11 @@ API uint64_t turbo_ways[1024];
 #define PYTHON return 0
 #endif
 
+typedef struct { uint32_t word[4]; } Value; /* wasmtime_val_raw_t */
 typedef struct { /* one call under way: its arguments, copied out of the guest's memory */
-  Func *f;
-  Guest *g;
-  Run *t;
+  FunctionState *f;
+  GuestState *g;
+  RunState *t;
   uint64_t began, ended, total, allowed, in_force; /* `ended` 0: now */
   uint32_t w[WORDS], life, count, length[2];
   uint32_t iovecs[2 * IOVECS];
@@ -40,15 +41,10 @@ typedef struct { /* one call under way: its arguments, copied out of the guest's
   uint8_t subscriptions[KEPT_SUBSCRIPTIONS * 56];
 } Call;
 
-static Api api;
-API void turbo_load(const Api *given) { api = *given; }
-API void turbo_sizes(uint32_t found[16]) {
-  const uint32_t sizes[16] = {VERSION, sizeof(Meter), sizeof(Content), sizeof(Handle), sizeof(Slot), sizeof(Opened), sizeof(Recipe),
-    sizeof(Strings), sizeof(Run), sizeof(Guest), sizeof(Shape), sizeof(Func), sizeof(Api), offsetof(Run, slots),
-    offsetof(Slot, fdstat), offsetof(Recipe, asks)};
-  memcpy(found, sizes, sizeof sizes);
-}
-_Static_assert(sizeof(void *) == 8 && sizeof(Val) == 16 && offsetof(Recipe, asks) == RECIPE_KEY, "see binding.py");
+static ApiTable api;
+API void turbo_load(const ApiTable *given) { api = *given; }
+_Static_assert(sizeof(void *) == 8 && sizeof(Value) == 16, "the only kind of machine and of Wasmtime");
+API const uint32_t turbo_layout = CHECKSUM; /* of turbo.h: Python loads no library of another one */
 
 /* ---- time */
 
@@ -59,20 +55,20 @@ static uint64_t clock_ns(clockid_t id) {
 }
 /* Time stamps cost 8 ns by the processor's counter and 16 by clock_gettime. The counter is set against the clock every 67 ms,
  * and given up (`steady` 0) when it was ahead by a millisecond. Time never goes back. */
-APART uint64_t anchor(Run *t, uint64_t expected) {
+APART uint64_t anchor(RunState *t, uint64_t expected) {
   uint64_t ns = clock_ns(STEADY), tsc = ticks();
   if (ns + 1000000 < expected) t->steady = 0;
   if (tsc - t->tsc_base) t->scale = (uint64_t)(((unsigned __int128)(ns - t->ns_base) << 32) / (tsc - t->tsc_base));
   t->tsc = tsc;
   return t->ns = ns > expected ? ns : expected;
 }
-static inline uint64_t now(Run *t) {
+static inline uint64_t now(RunState *t) {
   if (!t->steady) return clock_ns(STEADY);
   uint64_t d = (uint64_t)((unsigned __int128)(ticks() - t->tsc) * t->scale >> 32);
   return d >> 26 ? anchor(t, t->ns + d) : t->ns + d;
 }
 API void turbo_ticks(uint64_t at[2]) { at[0] = ticks(), at[1] = clock_ns(STEADY); }
-API void turbo_start(Run *t) { anchor(t, 0); }
+API void turbo_start(RunState *t) { anchor(t, 0); }
 
 /* ---- to Python and back */
 
@@ -87,9 +83,9 @@ APART void visit(void *function, uint64_t number) {
   api.release(gil);
 }
 /* The call by its Python function. 0: it succeeded. 1 to 255: its errno. 256: the guest ends. Python records the latter two. */
-APART uint64_t python(Call *c, void *caller, const Val *v) {
-  Func *f = c->f;
-  Run *t = c->t;
+APART uint64_t python(Call *c, void *caller, const Value *v) {
+  FunctionState *f = c->f;
+  RunState *t = c->t;
   void *a[WORDS + 1], *r = 0;
   uint64_t k = 0, code = 256, whole = 1;
   int gil = api.ensure();
@@ -116,7 +112,7 @@ APART uint64_t python(Call *c, void *caller, const Val *v) {
 
 /* ---- reading arguments */
 
-static inline int inside(const Guest *g, uint32_t p, uint64_t size, uint32_t align) {
+static inline int inside(const GuestState *g, uint32_t p, uint64_t size, uint32_t align) {
   return !(p & (align - 1)) && p + size <= g->size;
 }
 static uint64_t kept_subscriptions(const Call *c) {
@@ -127,7 +123,7 @@ static uint64_t kept_subscriptions(const Call *c) {
  * outside the memory as it is known here: Python looks again and says which. */
 APART int take_pointed(Call *c) {
   const Shape *s = &c->f->shape;
-  const Guest *g = c->g;
+  const GuestState *g = c->g;
   const uint32_t *w = c->w;
   for (int i = 0; i < 2 && s->string[i] != NONE; i++) {
     uint32_t p = w[s->string[i]], size = w[s->string[i] + 1];
@@ -168,7 +164,7 @@ static uint64_t hash(const void *from, uint64_t n) {
   return h;
 }
 /* The number of a path in this chunk, from 1; 0 when there is no room for it. */
-static uint32_t intern(Run *t, const void *path, uint32_t size) {
+static uint32_t intern(RunState *t, const void *path, uint32_t size) {
   for (uint64_t i = hash(path, size);; i++) {
     uint32_t *place = t->path_table + (i & (PATHS - 1)), id = *place;
     if (id && t->path_size[id - 1] == size && !memcmp(t->text + t->path_at[id - 1], path, size)) return id;
@@ -181,7 +177,7 @@ static uint32_t intern(Run *t, const void *path, uint32_t size) {
   }
 }
 /* Where the `size` bytes just written at the arena's end lie, in words from 1: there, or where equal ones lie already. */
-static uint32_t shared(Run *t, uint32_t size) {
+static uint32_t shared(RunState *t, uint32_t size) {
   uint32_t here = (uint32_t)(t->used >> 2) + 1;
   uint64_t h = hash(t->arena + t->used, size);
   for (uint64_t i = h;; i++) {
@@ -193,11 +189,11 @@ static uint32_t shared(Run *t, uint32_t size) {
     return here;
   }
 }
-static int fits(const Run *t, uint64_t size) { return t->n < CHUNK && t->used + size <= t->room; }
+static int fits(const RunState *t, uint64_t size) { return t->n < CHUNK && t->used + size <= t->room; }
 /* The next record, to be written word by word where it is to lie: a copy of words that were just stored waits for them. */
-static uint64_t *next_record(Run *t) { return (uint64_t *)(t->records + (t->n << 6)); }
-static void end_record(Run *t) { store(&t->n, t->n + 1); } /* from here on a reader sees it, and all that it refers to */
-static uint64_t scalar(const Guest *g, uint32_t p, uint32_t size) { /* 4 or 8 in most calls; one size, one load */
+static uint64_t *next_record(RunState *t) { return (uint64_t *)(t->records + (t->n << 6)); }
+static void end_record(RunState *t) { store(&t->n, t->n + 1); } /* from here on a reader sees it, and all that it refers to */
+static uint64_t scalar(const GuestState *g, uint32_t p, uint32_t size) { /* 4 or 8 in most calls; one size, one load */
   uint64_t x = 0;
   uint32_t half;
   if (size == 8) memcpy(&x, g->base + p, 8);
@@ -213,9 +209,9 @@ static uint8_t *put_piece(uint8_t *to, Piece piece) {
 /* The record of a call that succeeded: all that it holds is in the call's words, in what `take` copied, and in the guest's
  * memory. Its payload is laid out as layout.py says: head, words after the fourth, aux, data, zeros up to a whole word. */
 APART void record(Call *c, int known) {
-  Run *t = c->t;
+  RunState *t = c->t;
   const Shape *s = &c->f->shape;
-  const Guest *g = c->g;
+  const GuestState *g = c->g;
   const uint32_t *w = c->w;
   uint64_t took = (c->ended ? c->ended : now(t)) - c->began, result = 0, size = 0;
   uint32_t flags = t->flags, where = 0, path = 0, second = 0;
@@ -273,7 +269,7 @@ APART void record(Call *c, int known) {
 }
 /* A record that Python made, of a call that failed or did not return. `q[0]` is the time when it began, and it ends now.
  * 0: there is no room; begin a chunk and come again. */
-API int turbo_note(Run *t, const uint64_t q[8], const uint8_t *path, uint32_t path_size, const uint8_t *payload, uint64_t size) {
+API int turbo_note(RunState *t, const uint64_t q[8], const uint8_t *path, uint32_t path_size, const uint8_t *payload, uint64_t size) {
   uint64_t id = 0;
   if (!fits(t, size) || (path && !(id = intern(t, path, path_size)))) return 0;
   uint64_t *r = next_record(t), end = now(t);
@@ -289,8 +285,8 @@ API int turbo_note(Run *t, const uint64_t q[8], const uint8_t *path, uint32_t pa
   return 1;
 }
 /* How much of the chunk is complete, for a reader on any thread. */
-API void turbo_seen(Run *t, uint64_t seen[3]) { seen[0] = load(&t->n), seen[1] = load(&t->used), seen[2] = load(&t->npaths); }
-API void turbo_fresh(Run *t, uint64_t first) { /* an empty chunk whose first call is number `first` */
+API void turbo_seen(RunState *t, uint64_t seen[3]) { seen[0] = load(&t->n), seen[1] = load(&t->used), seen[2] = load(&t->npaths); }
+API void turbo_fresh(RunState *t, uint64_t first) { /* an empty chunk whose first call is number `first` */
   if (t->npaths) memset(t->path_table, 0, 4 * PATHS);
   if (t->nstructs) memset(t->struct_table, 0, 4 * STRUCTS);
   t->first = first, t->text_used = t->nstructs = 0;
@@ -362,7 +358,7 @@ API uint64_t turbo_payloads(const uint64_t *q, uint64_t n, uint32_t *a, uint64_t
 /* The slot of the call's descriptor if C may use it so, announced in `held`. Whoever closes a host descriptor clears the slot
  * first and waits until it is not held (`turbo_withdraw`): its number cannot become another file's while it is used here. */
 static Slot *hold(Call *c, uint64_t right, uint32_t kinds) {
-  Run *t = c->t;
+  RunState *t = c->t;
   uint32_t fd = c->w[0];
   if (fd >= t->nslots) return 0;
   Slot *s = t->slots + fd;
@@ -372,12 +368,12 @@ static Slot *hold(Call *c, uint64_t right, uint32_t kinds) {
   c->in_force = load(t->live + s->grant);
   return right & ~(c->allowed & c->in_force) || !(kinds >> s->kind & 1) ? 0 : s;
 }
-API void turbo_withdraw(Run *t, uint32_t fd) {
+API void turbo_withdraw(RunState *t, uint32_t fd) {
   __atomic_store_n(&t->slots[fd].allowed, 0, __ATOMIC_SEQ_CST);
   while (__atomic_load_n(&t->held, __ATOMIC_SEQ_CST) == fd + 1) sched_yield();
 }
 /* Enter what Python opened, of which nothing but the life is filled in yet; take it out. 0: it is more than that. */
-API int turbo_enter(Run *t, uint32_t fd, uint32_t life) {
+API int turbo_enter(RunState *t, uint32_t fd, uint32_t life) {
   Slot *s = t->slots + fd;
   if (fd >= t->nslots || s->life == life) return 0;
   *s = (Slot){.host = -1, .generation = s->generation + 1, .unready = USES};
@@ -386,7 +382,7 @@ API int turbo_enter(Run *t, uint32_t fd, uint32_t life) {
   if (life > t->lives) t->lives = life;
   return 1;
 }
-API int turbo_leave(Run *t, uint32_t fd) {
+API int turbo_leave(RunState *t, uint32_t fd) {
   Slot *s = t->slots + fd;
   if (!s->unready) return 0;
   s->unready = 0;
@@ -425,14 +421,14 @@ static int random_get(Call *c) {
 }
 static int yield(Call *c) { (void)c; return !sched_yield(); }
 
-static int sizes(Call *c, Strings *s) {
+static int sizes(Call *c, StringBlock *s) {
   if (!load(&s->ready)) PYTHON;
   store(&s->asked, 1); /* should the strings change now, Python refuses to give more than was announced */
   c->t->result = s->count;
   put32(c, c->w[0], s->count), put32(c, c->w[1], s->size);
   return 1;
 }
-static int strings(Call *c, Strings *s) {
+static int strings(Call *c, StringBlock *s) {
   uint32_t at = c->w[0], to = c->w[1], k = 0;
   if (!load(&s->ready) || !inside(c->g, at, 4ull * s->count, 4) || !inside(c->g, to, s->size, 1)) PYTHON;
   for (uint32_t i = 0; i < s->count; i++, k += (uint32_t)strlen((const char *)s->block + k) + 1) put32(c, at + 4 * i, to + k);
@@ -452,41 +448,7 @@ static int64_t host_io(Slot *s, const struct iovec *io, int k, int writing, int 
   if (at) return SYSTEM(read_at, s->host, io->iov_base, io->iov_len, offset);
   return writing ? SYSTEM(write, s->host, io->iov_base, io->iov_len) : SYSTEM(read, s->host, io->iov_base, io->iov_len);
 }
-static uint64_t ring_put(Run *t, uint64_t head, const void *from, uint64_t size) {
-  uint64_t at = head & (t->out_size - 1), part = t->out_size - at < size ? t->out_size - at : size;
-  memcpy(t->out + at, from, part);
-  memcpy(t->out, (const uint8_t *)from + part, size - part);
-  return head + size;
-}
-static uint64_t ring_get(const Run *t, uint64_t tail, void *to, uint64_t size) {
-  uint64_t at = tail & (t->out_size - 1), part = t->out_size - at < size ? t->out_size - at : size;
-  memcpy(to, t->out + at, part);
-  memcpy((uint8_t *)to + part, t->out, size - part);
-  return tail + size;
-}
-static int64_t output(Run *t, Slot *s, const struct iovec *io, int k, uint64_t total) {
-  uint64_t head = t->out_head;
-  uint32_t entry = (uint32_t)total << 1 | (uint32_t)s->host;
-  if (total > t->out_size || head - load(&t->out_tail) + total + 4 > t->out_size) return -1;
-  head = ring_put(t, head, &entry, 4);
-  for (int i = 0; i < k; i++) head = ring_put(t, head, io[i].iov_base, io[i].iov_len);
-  store(&t->out_head, head);
-  return (int64_t)total;
-}
-/* Take the oldest entries of one stream out of the ring, as many as fit into `room` bytes; returns their bytes. One thread at
- * a time; the guest may write meanwhile. */
-API uint64_t turbo_collect(Run *t, uint8_t *to, uint64_t room, uint32_t *stream) {
-  uint64_t tail = t->out_tail, head = load(&t->out_head), done = 0;
-  uint32_t entry;
-  for (; tail != head; done += entry >> 1) {
-    uint64_t bytes = ring_get(t, tail, &entry, 4);
-    if (done + (entry >> 1) > room || (done && *stream != (entry & 1))) break;
-    *stream = entry & 1;
-    store(&t->out_tail, tail = ring_get(t, bytes, to + done, entry >> 1));
-  }
-  return done;
-}
-API int turbo_charge(Meter *m, int64_t size) { /* 0: the quota has not so much left */
+API int turbo_charge(QuotaState *m, int64_t size) { /* 0: the quota has not so much left */
   uint64_t used = load(&m->used);
   do if (size > 0 && ((uint64_t)size > m->most || used > m->most - (uint64_t)size)) return 0;
   while (!__atomic_compare_exchange_n(&m->used, &used, used + (uint64_t)size, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
@@ -494,18 +456,40 @@ API int turbo_charge(Meter *m, int64_t size) { /* 0: the quota has not so much l
 }
 API void turbo_lock(Content *m) { while (__atomic_exchange_n(&m->lock, 1, __ATOMIC_ACQUIRE)) sched_yield(); }
 API void turbo_unlock(Content *m) { store(&m->lock, 0); }
+static int try_lock(Content *m) { return !__atomic_exchange_n(&m->lock, 1, __ATOMIC_ACQUIRE); } /* else let Python wait */
+static void gather(uint8_t *to, const struct iovec *io, int k) {
+  for (int i = 0; i < k; to += io[i++].iov_len) memcpy(to, io[i].iov_base, io[i].iov_len);
+}
+/* stdout and stderr, in the order of writing. A write goes on with the last piece if that is of the same stream. */
+static int64_t output(RunState *t, const Slot *s, const struct iovec *io, int k, uint64_t total) {
+  Content *m = &t->out;
+  uint32_t head = 0;
+  if (total > m->capacity || !try_lock(m)) return -1;
+  if (m->size) memcpy(&head, m->data + t->piece, 4);
+  uint64_t at = !m->size || (head & 1) != (uint32_t)s->host ? m->size + 4 : m->size;
+  int fits = at + total <= m->capacity;
+  if (fits) {
+    if (at != m->size) t->piece = m->size, head = (uint32_t)s->host;
+    head += (uint32_t)total << 1;
+    memcpy(m->data + t->piece, &head, 4);
+    gather(m->data + at, io, k);
+    m->size = at + total;
+  }
+  turbo_unlock(m);
+  return fits ? (int64_t)total : -1;
+}
 /* Reading; and writing where no gap arises and the block need not grow, which is Python's work. */
 static int64_t memory_io(Slot *s, const struct iovec *io, int k, uint64_t total, int writing, int at, int64_t offset) {
-  Handle *h = s->handle;
+  OpenContent *h = s->handle;
   Content *m = h->content;
   int64_t done = -1;
-  if (__atomic_exchange_n(&m->lock, 1, __ATOMIC_ACQUIRE)) return -1; /* a run beside this one: let Python wait for it */
+  if (!try_lock(m)) return -1;
   uint64_t place = writing && s->append ? m->size : (uint64_t)(at ? offset : h->position), end = place + total;
   if (writing && place <= m->size && end <= m->capacity && m->meter->real
       && (end <= m->size || turbo_charge(m->meter, (int64_t)(end - m->size)))) {
     if (end > m->size) m->size = end;
-    m->touched = clock_ns(CLOCK_REALTIME), done = 0;
-    for (int i = 0; i < k; done += (int64_t)io[i++].iov_len) memcpy(m->data + place + done, io[i].iov_base, io[i].iov_len);
+    m->touched = clock_ns(CLOCK_REALTIME), done = (int64_t)total;
+    gather(m->data + place, io, k);
   } else if (!writing && end <= INT64_MAX) {
     uint64_t left = place < m->size ? m->size - place : 0, part;
     done = 0;
@@ -513,25 +497,25 @@ static int64_t memory_io(Slot *s, const struct iovec *io, int k, uint64_t total,
       part = io[i].iov_len < left ? io[i].iov_len : left, memcpy(io[i].iov_base, m->data + place + done, part);
   }
   if (done >= 0 && !at) h->position = (int64_t)place + done;
-  store(&m->lock, 0);
+  turbo_unlock(m);
   return done;
 }
 /* Only C moves a host file's position until Python runs again, so until then it is remembered. */
-static int remembered(Run *t, Slot *s) { return s->kind == HOST_FILE && s->era == t->era; }
+static int remembered(RunState *t, Slot *s) { return s->kind == HOST_FILE && s->era == t->era; }
 
 ALWAYS int moved(Call *c, int writing, int at) { /* fd_read, fd_write, fd_pread, fd_pwrite */
-  Run *t = c->t;
+  RunState *t = c->t;
   struct iovec io[NATIVE_IOVECS];
   int k = 0;
   int64_t offset = at ? (int64_t)wide(c, 3) : 0, r;
   if (!c->total || c->total > load(&t->io) || c->count > NATIVE_IOVECS || offset < 0) PYTHON;
   if (writing && t->written + c->total > load(&t->most_written)) PYTHON;
-  Slot *s = hold(c, c->f->right, 1 << HOST_FILE | 1 << MEMORY | (writing && !at) << OUTPUT);
-  if (!s || (writing && s->kind != OUTPUT && (at ? (uint64_t)offset > s->known_end : s->beyond))) PYTHON;
+  Slot *s = hold(c, c->f->right, 1 << HOST_FILE | 1 << MEMORY | (writing && !at) << STREAM);
+  if (!s || (writing && s->kind != STREAM && (at ? (uint64_t)offset > s->known_end : s->beyond))) PYTHON;
   for (uint32_t i = 0; i < c->count; i++)
     if (c->iovecs[2 * i + 1]) io[k].iov_base = c->g->base + c->iovecs[2 * i], io[k++].iov_len = c->iovecs[2 * i + 1];
   r = s->kind == HOST_FILE ? host_io(s, io, k, writing, at, offset)
-    : s->kind == OUTPUT ? output(t, s, io, k, c->total) : memory_io(s, io, k, c->total, writing, at, offset);
+    : s->kind == STREAM ? output(t, s, io, k, c->total) : memory_io(s, io, k, c->total, writing, at, offset);
   if (r < 0) PYTHON;
   if (!at && remembered(t, s)) s->position += r, s->era -= writing && s->append; /* where the end was is not known */
   if (writing) t->written += (uint64_t)r;
@@ -544,7 +528,7 @@ static int fd_write(Call *c) { return moved(c, 1, 0); }
 static int fd_pread(Call *c) { return moved(c, 0, 1); }
 static int fd_pwrite(Call *c) { return moved(c, 1, 1); }
 
-static int64_t seek(Run *t, Slot *s, int64_t offset, uint32_t whence) {
+static int64_t seek(RunState *t, Slot *s, int64_t offset, uint32_t whence) {
   int64_t to = 0;
   if (s->kind == MEMORY) {
     if (whence == SEEK_CUR) to = s->handle->position;
@@ -640,11 +624,12 @@ static int path_filestat_get(Call *c) {
   if (!found || !put_filestat(c, c->w[4], &st)) PYTHON;
   return 1;
 }
-API uint32_t turbo_recipe(const Recipe *r) { return hash(r, RECIPE_KEY) & (RECIPES - 1); } /* its place */
+enum { KEY = offsetof(Recipe, asks) }; /* bytes of a recipe that are compared */
+API uint32_t turbo_recipe(const Recipe *r) { return hash(r, KEY) & (RECIPES - 1); } /* its place */
 static Recipe *recipe(Call *c, const Slot *s) {
   Recipe wanted = {wide(c, 5), wide(c, 7), s->life, s->grant, c->w[1], c->w[4], c->w[9], 0, 0, 0, 0, {0}, 0, 0};
   Recipe *r = c->t->recipes + turbo_recipe(&wanted);
-  return memcmp(r, &wanted, RECIPE_KEY) || r->asks & ~c->allowed || (r->asks | r->reach) & ~c->in_force ? 0 : r;
+  return memcmp(r, &wanted, KEY) || r->asks & ~c->allowed || (r->asks | r->reach) & ~c->in_force ? 0 : r;
 }
 /* Open a file that is there. What was looked at may have been swapped since: what counts is what was opened. */
 static int open_as(int place, const char *name, const Slot *s, int flags) {
@@ -655,7 +640,7 @@ static int open_as(int place, const char *name, const Slot *s, int flags) {
   return host;
 }
 static int path_open(Call *c) {
-  Run *t = c->t;
+  RunState *t = c->t;
   const char *name;
   uint64_t fd = t->lowest;
   uint32_t path;
@@ -674,7 +659,7 @@ static int path_open(Call *c) {
   *d = (Slot){.life = (uint32_t)++t->lives, .host = host, .era = t->era, .generation = d->generation + 1, .grant = s->grant,
               .kind = HOST_FILE, .append = (uint8_t)r->append, .opened = (uint32_t)t->nopened + 1};
   memcpy(d->fdstat, r->fdstat, 24);
-  t->opened[t->nopened] = (Opened){t->first + t->n, ~0ull, d->life, (uint32_t)fd, d->generation, s->life, path,
+  t->opened[t->nopened] = (Opened){t->first + t->n, STILL_OPEN, d->life, (uint32_t)fd, d->generation, s->life, path,
                                    (uint32_t)(r - t->recipes), host, 0};
   store(&t->nopened, t->nopened + 1);
   store(&d->allowed, r->allowed | IN_USE);
@@ -683,14 +668,14 @@ static int path_open(Call *c) {
   return 1;
 }
 static int fd_close(Call *c) { /* of a file that Python has not heard of: another one has an object, whose affair it is */
-  Run *t = c->t;
+  RunState *t = c->t;
   Slot *s = hold(c, 0, 1 << HOST_FILE);
   if (!s || !s->opened) PYTHON;
   Opened *o = t->opened + s->opened - 1;
   store(&s->allowed, 0);
   if (o->host = -1, SYSTEM(close, s->host)) { o->error = errno; PYTHON; }
   store(&o->ended, t->first + t->n);
-  s->opened = 0, s->kind = OTHER;
+  s->opened = 0, s->kind = NEITHER;
   store(&s->life, 0);
   t->open--;
   if (c->w[0] < t->lowest) t->lowest = c->w[0];
@@ -700,9 +685,9 @@ static int fd_close(Call *c) { /* of a file that Python has not heard of: anothe
 /* ---- the way in */
 
 /* `params` and `wide` are the function's, known here for a native call, so that the loop over them is none. */
-ALWAYS void *enter(void *env, void *caller, Val *v, size_t n, int (*native)(Call *), uint32_t params, uint32_t wide) {
-  Func *f = env;
-  Run *t = f->guest->run;
+ALWAYS void *enter(void *env, void *caller, Value *v, size_t n, int (*native)(Call *), uint32_t params, uint32_t wide) {
+  FunctionState *f = env;
+  RunState *t = f->guest->run;
   Call c;
   uint64_t code = 0;
   uint32_t k = 0;
@@ -732,10 +717,10 @@ ALWAYS void *enter(void *env, void *caller, Val *v, size_t n, int (*native)(Call
   if (n) v[0].word[0] = (uint32_t)code;
   return 0;
 }
-API void *turbo_python(void *env, void *caller, Val *v, size_t n) {
-  return enter(env, caller, v, n, 0, ((Func *)env)->params, ((Func *)env)->wide);
+API void *turbo_python(void *env, void *caller, Value *v, size_t n) {
+  return enter(env, caller, v, n, 0, ((FunctionState *)env)->params, ((FunctionState *)env)->wide);
 }
-#define CALL(name, function, params, wide) API void *turbo_##name(void *env, void *caller, Val *v, size_t n) { \
+#define CALL(name, function, params, wide) API void *turbo_##name(void *env, void *caller, Value *v, size_t n) { \
   return enter(env, caller, v, n, function, params, wide); \
 }
 CALL(args_get, args_get, 2, 0) CALL(args_sizes_get, args_sizes_get, 2, 0)
