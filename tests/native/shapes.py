@@ -31,7 +31,9 @@ def header() -> str:
         )
     return (
         "static const struct { const char *name; uint64_t number, right; uint32_t params, wide;\n"
-        "  void *(*function)(void *, void *, Value *, size_t); Shape shape; } SHAPES[] = {\n" + "\n".join(rows) + "\n};\n"
+        "  void *(*function)(void *, void *, Value *, size_t); Shape shape; } SHAPES[] = {\n"
+        + "\n".join(rows)
+        + "\n};\n"
     )
 
 

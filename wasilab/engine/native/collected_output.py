@@ -31,8 +31,8 @@ class OutputBuffer:
             output.collector = self.flush
 
     def flush(self) -> None:
-        """Deliver its contents; from any thread."""
-        if not self._content.size:
+        """Deliver its contents, after what another thread is delivering; from any thread."""
+        if not self._content.size and not self._lock.locked():
             return
         with self._lock:
             for stream, data in _pieces(self._take()):
