@@ -12,8 +12,8 @@ import pytest
 
 from wasilab.engine.outcome import Outcome
 from wasilab.views.interactive.feed import Feed
-from wasilab.views.plots.ink import png
 from wasilab.views.plots.plots import KINDS, plot, plots
+from wasilab.views.plots.themed import png
 from wasilab.views.report import report
 from wasilab.views.timeline.columns import Columns
 from wasilab.views.timeline.figure import figure

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from .contrast import contrast, over, read
 from .lab import COPY, Lab, Page, shot
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -284,3 +285,29 @@ def test_a_cell_that_is_run_again_lets_go_and_elsewhere_the_saved_report_is_seen
     second.wait_for()
     assert "WASI call in" in second.locator("iframe").content_frame.locator(".verdict").inner_text()
     shot(page.page, "released")
+
+
+def test_plots_take_their_ink_from_the_page_also_when_the_theme_changes(opened: Any) -> None:
+    kinds = ("timeline", "counts", "box", "gantt", "capabilities")
+    page = opened(COPY, *(f"run.plot({kind!r})" for kind in kinds), "run.plot('compare', other=run)", height=900)
+    page.page.wait_for_function("(n) => document.querySelectorAll('.wasilab-plot > svg').length > n", arg=len(kinds))
+    assert page.page.evaluate("document.querySelector('.wasilab-plot > svg').getBoundingClientRect().width") > 500
+    for theme in ("Light", "Dark", "Light"):
+        page.theme(theme)
+        assert not page.page.locator(".wasilab-plot > img").first.is_visible()
+        paper, words = page.page.evaluate(
+            """() => { let node = document.querySelector('.wasilab-plot');
+            while (getComputedStyle(node).backgroundColor === 'rgba(0, 0, 0, 0)') node = node.parentElement;
+            const letters = [...document.querySelectorAll('.wasilab-plot [id*="-text_"] use')];
+            return [getComputedStyle(node).backgroundColor,
+                letters.map((use) => [getComputedStyle(use).fill, getComputedStyle(use).fillOpacity])]; }"""
+        )
+        assert len(words) > 200
+        white = [fill for fill, _ in words if fill == "rgb(255, 255, 255)"]
+        if theme == "Light":
+            assert len(white) == len("copy"), "only the program's box of the capability graph has white words"
+        for fill, opacity in {tuple(each) for each in words} - {(each, "1") for each in white}:
+            red, green, blue, alpha = read(fill)
+            seen = over((red, green, blue, alpha * float(opacity)), read(paper))
+            assert contrast(seen, read(paper)) >= 4.5, (theme, fill, opacity)
+    shot(page.page, "plots")

@@ -10,9 +10,11 @@ import pytest
 
 from wasilab.views.plots import by_call
 from wasilab.views.plots import things as plots_things
-from wasilab.views.plots.ink import canvas, label, png
+from wasilab.views.plots.figures import canvas
+from wasilab.views.plots.ink import label
 from wasilab.views.plots.plot_options import PlotOptions
 from wasilab.views.plots.plots import KINDS, PlotError, kinds, plot, plots
+from wasilab.views.plots.themed import png
 from wasilab.views.timeline.columns import Columns
 
 ALONE = [kind for kind in KINDS if kind != "compare"]
@@ -150,7 +152,7 @@ def test_compare_says_what_only_one_run_did(copy_run: Any, many_run: Any) -> Non
 def test_the_overview_is_one_page_of_eight_plots(copy_run: Any) -> None:
     fig = plots(copy_run)
     assert len(fig.axes) == 8
-    assert fig._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
+    assert fig._repr_mimebundle_()["image/png"].startswith(b"\x89PNG")  # type: ignore[attr-defined]
 
 
 def test_labels_draw_guest_text_as_it_is(evil_run: Any) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from wasilab.engine.outcome import Outcome
 from wasilab.trace.record.layout import DID_NOT_RETURN
-from wasilab.views.plots.ink import png
+from wasilab.views.plots.themed import png
 from wasilab.views.subject import as_subject
 from wasilab.views.timeline.columns import Columns, busy, counted_in_bins, merged
 from wasilab.views.timeline.figure import figure

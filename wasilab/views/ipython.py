@@ -45,3 +45,10 @@ def shell() -> Shell | None:
 def kernel_of(shell: Shell | None) -> Kernel | None:
     """The kernel that a shell runs in; None in a terminal."""
     return cast("Kernel | None", getattr(shell, "kernel", None))
+
+
+def shows_html() -> bool:
+    """Whether a value's HTML would be shown: not in IPython's terminal, which would discard it."""
+    ipython = shell()
+    formatter = None if ipython is None else ipython.display_formatter
+    return formatter is None or "text/html" in formatter.active_types

@@ -100,7 +100,7 @@ def _when(compared: Compared, side: int, row: int) -> str:
 
 
 def _lane(lane: PairLane, length: float, compared: Compared, links: frozenset[int]) -> str:
-    colour = "var(--guest, #9aa3ad)" if lane.name == "guest" else COLOURS[lane.name]
+    colour = f"var(--guest, {COLOURS['guest']})" if lane.name == "guest" else COLOURS[lane.name]
     halves = "".join(
         f'<svg class="half-{half}" viewBox="0 0 1000 100" preserveAspectRatio="none" aria-hidden="true">'
         f'<path style="fill:{colour};stroke:{colour}" stroke-width="1" vector-effect="non-scaling-stroke" '

@@ -20,7 +20,21 @@ from ...trace.trace import Trace
 from ..subject import Subject, as_subject, outcome_of, trace_of
 from ..timeline.columns import COLOURS, Columns, Ints, busy, summary_rows
 from ..timeline.scene import headline
-from .ink import bar_notes, canvas, finish, label, legend_above, legend_beside, log_axis, nothing
+from .figures import canvas
+from .ink import (
+    DIM,
+    GRID,
+    INK,
+    LINES,
+    bar_notes,
+    finish,
+    label,
+    legend_above,
+    legend_beside,
+    log_axis,
+    nothing,
+    on_cell,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +69,7 @@ def counts(run: Subject, ax: Axes | None = None) -> Figure:
         ("refused", [r.refused for r in rows], COLOURS["refused"], "xx"),
     ):
         if any(values):
-            axes.barh(at, values, left=left, color=colours, hatch=hatch, edgecolor="white", linewidth=0.4,
+            axes.barh(at, values, left=left, color=colours, hatch=hatch, edgecolor="white", linewidth=0,
                       label=words if hatch else None)  # fmt: skip
             left += np.array(values)
     if rows:
@@ -92,14 +106,14 @@ def latency(run: Subject, ax: Axes | None = None) -> Figure:
         times, part = ecdf(columns, row.call)
         x, y = np.append(times[:1], times) / 1e3, np.append(0, part)
         # one colour per call, not per family: lines of one family cross
-        axes.step(x, y, where="post", label=f"{row.call} ({row.calls:,})", linewidth=1.5, color=f"C{index}",
+        axes.step(x, y, where="post", label=f"{row.call} ({row.calls:,})", linewidth=1.5, color=LINES[index],
                   linestyle=styles[index % 4])  # fmt: skip
     if rows:
         axes.set_xscale("log")
         log_axis(axes)
         axes.set_ylim(0, 1.02)
         legend_beside(axes)
-        axes.grid(color="#8884", linewidth=0.5)
+        axes.grid(color=GRID, linewidth=0.5)
     finish(axes, "latency by call, cumulative", "time in the host (µs, log scale)", "part of the calls, at most")
     return fig
 
@@ -128,12 +142,17 @@ def box(run: Subject, ax: Axes | None = None) -> Figure:
     else:
         axes.set_xscale("log")
         boxes = [quartiles(columns, row.call) for row in rows]
-        drawn = axes.bxp(boxes, orientation="horizontal", showfliers=True, patch_artist=True, widths=0.6,
-                         medianprops={"color": "black"}, flierprops={"marker": "o", "markersize": 3})  # fmt: skip
+        ink = {"color": INK}
+        drawn = axes.bxp(
+            boxes, orientation="horizontal", showfliers=True, patch_artist=True, widths=0.6,
+            boxprops={"edgecolor": INK}, whiskerprops=ink, capprops=ink, medianprops={**ink, "linewidth": 1.6},
+            flierprops={"marker": "o", "markersize": 3, "markeredgecolor": INK},
+        )  # fmt: skip
         for patch, row in zip(drawn["boxes"], rows, strict=True):
             patch.set_facecolor(colour_of(row.call, columns.functions))
         log_axis(axes)
-        axes.grid(axis="x", color="#8884", linewidth=0.5)
+        axes.grid(axis="x", color=GRID, linewidth=0.5)
+        axes.set_axisbelow(True)
     key = "box: quartiles, whiskers: 1 % and 99 %, point: longest"
     finish(axes, "latency by call, quartiles", f"time in the host (µs, log scale)\n{key}")
     return fig
@@ -194,10 +213,11 @@ def transitions(run: Subject, ax: Axes | None = None) -> Figure:
         nothing(axes, "fewer than two calls")
     else:
         part = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-        axes.imshow(part, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        # Neither the palest nor the darkest blue, and no cell for what never happened: the page may be dark or light.
+        image = axes.imshow(np.ma.masked_equal(part, 0), cmap="Blues", vmin=-0.5, vmax=1.5, aspect="auto")
         for row, column in np.argwhere(matrix > 0):
-            axes.text(column, row, f"{100 * part[row, column]:.0f}", ha="center", va="center", fontsize=7,
-                      color="white" if part[row, column] > 0.55 else "black")  # fmt: skip
+            axes.text(column, row, f"{100 * part[row, column]:.0f}", ha="center", va="center", fontsize=7.5,
+                      color=on_cell(image.to_rgba(part[row, column])))  # fmt: skip
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
         axes.set_yticks(range(len(names)), names)
     finish(axes, "which call follows which (% of the row)", "next call" if names else "", "call" if names else "")
@@ -225,7 +245,7 @@ def refused(run: Subject, ax: Axes | None = None) -> Figure:
     else:
         amounts = [e.count for e in entries]
         axes.barh(range(len(entries)), amounts, height=0.6, color=COLOURS["refused"], hatch="xx",
-                  edgecolor="#ffffff88", linewidth=0)  # fmt: skip
+                  edgecolor="white", linewidth=0)  # fmt: skip
         words = ["\n".join(textwrap.wrap(label(e.sentence, 170), 60, break_on_hyphens=False)) for e in entries]
         axes.set_yticks(range(len(entries)), words)
         bar_notes(axes, amounts, [f"{e.count:,}, by {e.denied_by.name.lower()}" for e in entries])
@@ -248,23 +268,25 @@ def compare(run: Subject, ax: Axes | None = None, *, other: Subject | Trace | No
     from matplotlib.patches import Patch
 
     at, keys = np.arange(len(names)), []
-    for offset, table, words, alpha in ((0.2, left, "first", 1.0), (-0.2, right, "second", 0.5)):
+    for offset, table, words, alpha in ((0.2, left, "first", 1.0), (-0.2, right, "second", 0.3)):
         values = [table[n].calls if n in table else 0 for n in names]
         no = [table[n].refused if n in table else 0 for n in names]
         functions = trace_of(run if words == "first" else second).functions
-        axes.barh(at + offset, values, 0.38, color=[colour_of(n, functions) for n in names], alpha=alpha)
+        colours = [colour_of(n, functions) for n in names]
+        axes.barh(at + offset, values, 0.38, color=[(colour, alpha) for colour in colours], edgecolor=colours)
         which = run if words == "first" else second
-        keys.append(Patch(color="#444", alpha=alpha, label=_run_name(which, words)))
+        keys.append(Patch(facecolor=(DIM, alpha), edgecolor=DIM, label=_run_name(which, words)))
         if any(no):
             axes.barh(at + offset, no, 0.38, left=np.subtract(values, no), color=COLOURS["refused"], hatch="xx",
-                      edgecolor="white")  # fmt: skip
+                      edgecolor="white", linewidth=0)  # fmt: skip
     if names:
         axes.set_yticks(at, names)
         bar_notes(axes, [most[n] for n in names], [_change(left.get(n), right.get(n)) for n in names])
     finish(axes, "two runs, calls by name (refused hatched)", "calls; noted: calls and total time, first → second")
     if names:
         inches = axes.get_figure(root=True).get_figheight()  # type: ignore[union-attr]
-        axes.legend(handles=keys, fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(0.0, -0.6 / inches))
+        axes.legend(handles=keys, fontsize=8, frameon=False, loc="upper left",
+                    bbox_to_anchor=(0.0, -0.6 / inches), labelcolor=axes.title.get_color())  # fmt: skip
     return fig
 
 

@@ -1,50 +1,29 @@
-"""Shared by all plots: our figure class, text that the font can draw, axes with units, the PNG.
+"""Shared by all plots: colours, text that the font can draw, axes with units.
 
-matplotlib's object-oriented `Figure` only (never pyplot: it is not thread-safe and leaks into the user's own figures).
-The other files of this folder and `timeline/figure.py` decide what is drawn.
+The figures themselves are made in `figures.py`; the other files of this folder and `timeline/figure.py` decide what is
+drawn. A shape's colour has a contrast of at least 3 to a white page and to a dark one, because it is the same on both.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...text.escape import shorten, visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
+INK = "#000000"
+"""Text, ticks and frames: in a notebook the page's text colour (`themed.py`)."""
+ON_PALE = "#010101"
+"""Black on a pale cell: this black stays black on a dark page."""
 DIM = "#667080"
-"""The colour of notes and grid labels."""
-
-
-def canvas(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
-    """The figure and axes to draw in: those of `ax`, or new ones of `size` inches."""
-    if ax is not None:
-        return ax.get_figure(root=True), ax  # type: ignore[return-value]
-    fig = new_figure(size)
-    return fig, fig.subplots()
-
-
-def new_figure(size: tuple[float, float], dpi: int = 120, layout: str | None = "constrained") -> Figure:
-    """A figure of `size` inches that is shown as a PNG if it is the last value of a cell."""
-    return _figure_class()(figsize=size, dpi=dpi, layout=layout)  # type: ignore[arg-type]
-
-
-@cache
-def _figure_class() -> type[Figure]:
-    from matplotlib.figure import Figure
-
-    class Picture(Figure):
-        """A Figure that needs neither pyplot nor a backend to be shown in a notebook."""
-
-        def _repr_png_(self) -> bytes:
-            return png(self)
-
-    return Picture
+"""Notes and frames of lesser things: in a notebook the page's text colour, fainter."""
+GRID = "#88888899"
+LINES = ("#1f77b4", "#d06a00", "#2a9d3a", "#d62728", "#9467bd", "#8c564b", "#c45aa8", "#17919e")
+"""The colours of lines that have none of their own."""
 
 
 def label(text: str | bytes, limit: int = 60) -> str:
@@ -62,6 +41,12 @@ def _characters() -> frozenset[int]:
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
     return frozenset(get_font(findfont(FontProperties())).get_charmap())
+
+
+def on_cell(colour: Any) -> str:
+    """The colour of words on a cell of that colour (red, green, blue; 0 to 1): whichever has more contrast."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
+    return ON_PALE if 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.179 else "white"
 
 
 def finish(axes: Axes, title: str, x: str = "", y: str = "") -> None:
@@ -93,12 +78,13 @@ def bar_notes(axes: Axes, values: Iterable[float], words: list[str]) -> None:
 def legend_above(axes: Axes) -> None:
     """The legend in one row above the axes on the right, beside the title: no bar can lie under it."""
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, fontsize=8, frameon=False, borderaxespad=0.2,
-                handletextpad=0.4, columnspacing=1.2)  # fmt: skip
+                handletextpad=0.4, columnspacing=1.2, labelcolor=axes.title.get_color())  # fmt: skip
 
 
 def legend_beside(axes: Axes, *, reverse: bool = False) -> None:
     """The legend right of the axes, where no line can cross it."""
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, frameon=False, reverse=reverse)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, frameon=False, reverse=reverse,
+                labelcolor=axes.title.get_color())  # fmt: skip
 
 
 def count_axis(axes: Axes) -> None:
@@ -117,17 +103,3 @@ def log_axis(axes: Axes) -> None:
     axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5) if high / low < 3e3 else (1,)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-
-
-def png(figure: Figure) -> bytes:
-    """The figure as a PNG file, on white (a transparent one is unreadable on a dark page)."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    out = io.BytesIO()
-    figure.set_facecolor("white")
-    before = figure.canvas
-    try:
-        FigureCanvasAgg(figure).print_png(out)  # type: ignore[no-untyped-call]  # `savefig` draws everything twice
-    finally:
-        figure.set_canvas(before)
-    return out.getvalue()

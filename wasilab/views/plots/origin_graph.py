@@ -8,13 +8,15 @@ from ...text.numbers import counted
 from ..maps.arrange import BOX, arranged
 from ..subject import Subject
 from ..timeline.columns import COLOURS
-from .ink import DIM, canvas, label
+from .figures import canvas
+from .ink import DIM, INK, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_INK = "#1d2329"
+_PROGRAM = "#5b6b7d"
+"""The program's box, with white words."""
 
 
 def capabilities(run: Subject, ax: Axes | None = None) -> Figure:
@@ -30,16 +32,16 @@ def capabilities(run: Subject, ax: Axes | None = None) -> Figure:
         colour, style = (bad, "--") if line.refused else (DIM, "-")
         axes.plot([x0, x0 + bend, x1], [y0, y1, y1], color=colour, linestyle=style, linewidth=1, zorder=1)
         if line.words:
-            axes.text(x1 - 5, y1 - 3, label(line.words), ha="right", va="bottom", fontsize=6.5, color=colour)
+            axes.text(x1 - 5, y1 - 3, label(line.words), ha="right", va="bottom", fontsize=7, color=colour)
     for box in drawn.boxes:
         kind = box.origin.kind
-        edge = {"refused": bad, "grant": COLOURS["fd"], "program": _INK}.get(kind, "#cfd6dd")
+        edge = {"refused": bad, "grant": COLOURS["fd"], "program": _PROGRAM}.get(kind, DIM)
         axes.add_patch(FancyBboxPatch(
             (box.x, box.y), box.width, BOX, boxstyle="round,pad=0,rounding_size=6",
-            linewidth=1.6 if kind == "grant" else 1, facecolor=_INK if kind == "program" else "#f4f6f8",
+            linewidth=1.6 if kind == "grant" else 1, facecolor=_PROGRAM if kind == "program" else "#88888822",
             edgecolor=edge, zorder=2, linestyle="--" if kind == "refused" else "-",
         ))  # fmt: skip
-        ink = "white" if kind == "program" else bad if kind == "refused" else _INK
+        ink = "white" if kind == "program" else bad if kind == "refused" else INK
         axes.text(box.x + 9, box.middle, label(box.label), va="center", fontsize=7.5, color=ink, zorder=3)
     more = f"; {counted(drawn.more, 'more thing')} with fewer calls" if drawn.more else ""
     axes.set_title(label(drawn.words, 110) + more, loc="left", fontsize=10.5)

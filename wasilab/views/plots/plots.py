@@ -19,7 +19,8 @@ from ..timeline.figure import figure
 from ..timeline.scene import headline
 from . import by_call, origin_graph
 from . import things as plots_things
-from .ink import label, new_figure
+from .figures import new_figure
+from .ink import INK, label
 from .plot_options import PLOT_KINDS, PlotOptions
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def plots(run_or_trace: Subject | Trace) -> Figure:
     rows = (calls, min(lives, plots_things.MOST), plots_things.MOST // 2)
     heights = [0.9 + 0.34 * (1 + len(columns.families)), *(max(2.3, 0.8 + 0.17 * n) for n in rows), 1.6 + 0.22 * calls]
     fig = new_figure((12, sum(heights) + 0.4), dpi=100)
-    fig.suptitle(label(headline(run, columns), 110), fontsize=12, x=0.01, ha="left")
+    fig.suptitle(label(headline(run, columns), 110), fontsize=12, x=0.01, ha="left", color=INK)
     grid = fig.add_gridspec(5, 2, height_ratios=heights)
     places = [grid[0, :], *(grid[row, column] for row in (1, 2, 3) for column in (0, 1)), grid[4, :]]
     for kind, place in zip(OVERVIEW, places, strict=True):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...text.nearest import did_you_mean
-from .ink import DIM, canvas, finish, label, legend_beside, nothing
+from .figures import canvas
+from .ink import DIM, INK, LINES, finish, label, legend_beside, nothing, on_cell
 from .plots import PlotError
 
 if TYPE_CHECKING:
@@ -150,11 +151,10 @@ def _heat(table: _Table, x: str | None, y: str | None, ax: Axes | None) -> Figur
     _name_ticks(axes, across, 0.42 * len(across))
     axes.set_yticks(range(len(down)), _ticks(down))
     if means.size <= _WITH_NUMBERS:
-        middle = (np.nanmin(means) + np.nanmax(means)) / 2 if table.value != "ok" else 0.5
         for (row, column), mean in np.ndenumerate(means):
             if not np.isnan(mean):
-                color = "white" if mean < middle else "black"
-                axes.text(column, row, f"{mean:.3g}", ha="center", va="center", fontsize=8, color=color)
+                axes.text(column, row, f"{mean:.3g}", ha="center", va="center", fontsize=8,
+                          color=on_cell(image.to_rgba(mean)))  # fmt: skip
     figure.colorbar(image, ax=axes).ax.tick_params(labelsize=8)
     table.finish(axes, x or "", y or "", x, y)
     return figure
@@ -177,9 +177,10 @@ def _lines(table: _Table, x: str | None, by: str | None, ax: Axes | None) -> Fig
             continue
         places = [float(str(across[place])) if numeric else float(place) for place, _ in there]
         means = [_mean(numbers) for _, numbers in there]
-        (line,) = axes.plot(places, means, marker="o", markersize=4, label=label(str(value) or "none", _LONGEST))
+        colour = LINES[len(axes.lines)]
+        axes.plot(places, means, marker="o", markersize=4, color=colour, label=label(str(value) or "none", _LONGEST))
         least, most = [min(numbers) for _, numbers in there], [max(numbers) for _, numbers in there]
-        axes.fill_between(places, least, most, alpha=0.15, color=line.get_color(), linewidth=0)
+        axes.fill_between(places, least, most, alpha=0.15, color=colour, linewidth=0)
     if not axes.lines:
         nothing(axes, "no run ended")
         return figure
@@ -204,7 +205,9 @@ def _box(table: _Table, x: str | None, _: str | None, ax: Axes | None) -> Figure
     if not there:
         nothing(axes, "no run ended")
         return figure
+    ink = {"color": INK}
     axes.boxplot([groups[value,] for value in there], orientation="horizontal", widths=0.55, whis=(0, 100),
+                 boxprops=ink, whiskerprops=ink, capprops=ink,
                  medianprops={"color": "#c4501b", "linewidth": 1.6})  # fmt: skip
     axes.set_yticks(range(1, len(there) + 1), _ticks(there))
     axes.invert_yaxis()

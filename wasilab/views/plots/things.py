@@ -22,7 +22,8 @@ from ...wasi.operations import Operation
 from ..subject import Subject, trace_of
 from ..timeline.columns import COLOURS, Columns, Ints
 from ..timeline.passed import COLOUR, forged_lanes, lane_name, lent_spans, passed_descriptors
-from .ink import bar_notes, canvas, finish, label, legend_beside, nothing
+from .figures import canvas
+from .ink import LINES, bar_notes, finish, label, legend_beside, nothing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,6 +34,8 @@ FLOWS = 6
 ARROWS = 200
 """Passed descriptors that are drawn."""
 POINTS = 1000
+_HEAT = ("#c98100", "#b6304a")
+"""The colours of little and much."""
 _READS = (Operation.READ, Operation.RECEIVE, Operation.LIST)
 _WRITES = (Operation.WRITE, Operation.SEND)
 
@@ -78,7 +81,7 @@ def moved(run: Subject, ax: Axes | None = None) -> Figure:
         times = np.concatenate(([0], flow.times[keep], [columns.span])) / one
         total = np.concatenate(([0], flow.total[keep], flow.total[-1:])) / most
         way = "written" if flow.writes else "read"
-        axes.step(times, total, where="post", linestyle="--" if flow.writes else "-", color=f"C{index}", linewidth=1.6,
+        axes.step(times, total, where="post", linestyle="--" if flow.writes else "-", color=LINES[index], linewidth=1.6,
                   label=f"{label(flow.name, 24)}\n{way} {size(int(flow.total[-1]))}")  # fmt: skip
     if lines:
         legend_beside(axes)
@@ -144,7 +147,7 @@ def gantt(run: Subject, ax: Axes | None = None) -> Figure:
     for row, life in enumerate(chosen, len(forged)):
         opened, closed = lent.get(life.life) or _span(trace, columns, life)
         axes.barh(row, max(closed - opened, columns.span / 400) / one, left=opened / one, height=0.62,
-                  color=COLOURS["fd"], alpha=0.25)  # fmt: skip
+                  color=(COLOURS["fd"], 0.25), edgecolor=COLOURS["fd"], linewidth=0.8)  # fmt: skip
         times = columns.start[columns.handle == life.life]
         if len(times) > POINTS:
             times = times[np.unique(times * POINTS // columns.span, return_index=True)[1]]
@@ -155,7 +158,7 @@ def gantt(run: Subject, ax: Axes | None = None) -> Figure:
                   color=COLOURS["refused"], zorder=5)  # fmt: skip
         if life.closed_seq < 0 and life.opened_seq >= 0 and life.life not in lent:
             axes.annotate("never closed", (columns.span / one, row), (4, 0), textcoords="offset points", ha="left",
-                          va="center", fontsize=7, color=COLOURS["failed"])  # fmt: skip
+                          va="center", fontsize=8, color=COLOURS["failed"])  # fmt: skip
     rows = {life.life: row for row, life in enumerate(chosen, len(forged))}
     for each in passed:
         at, giver, taker = each.data.at / one, rows.get(each.data.sender_life), rows.get(each.data.receiver_life)
@@ -219,12 +222,12 @@ def paths(run: Subject, ax: Axes | None = None, *, by: str = "calls") -> Figure:
     if not kept:
         nothing(axes, "no path was used")
     else:
-        import matplotlib
+        from matplotlib.colors import LinearSegmentedColormap
 
         most = max(found[path] for path in kept)
-        heat = matplotlib.colormaps["YlOrRd"]
+        heat = LinearSegmentedColormap.from_list("heat", _HEAT)
         values = [found[path] for path in kept]
-        axes.barh(range(len(kept)), values, color=[heat(0.15 + 0.8 * v / most) for v in values], edgecolor="#8886")
+        axes.barh(range(len(kept)), values, color=[heat(v / most) for v in values])
         axes.set_yticks(range(len(kept)), [label(path, 46) for path in kept])
         bar_notes(axes, values, [size(v) if by == "bytes" else counted(v, "call") for v in values])
     more = f" (the {MOST} hottest of {len(found):,})" if len(found) > MOST else ""

@@ -35,13 +35,14 @@ def document(title: str, body: str, *, auto_theme: bool = True) -> str:
     )
 
 
+DARK_PAGES = ('[data-jp-theme-light="false"]', ".vscode-dark", 'html[theme="dark"]')
+"""How a page says that it is dark: JupyterLab and Notebook, VS Code, Colab."""
 _OUTER = """<style>
 .wasilab-plain { display: none }
 .wasilab-frame { width: 100%; box-sizing: border-box; border: 1px solid #8884; border-radius: 8px; resize: vertical;
   background: #fff }
-[data-jp-theme-light="false"] .wasilab-frame, .vscode-dark .wasilab-frame, html[theme="dark"] .wasilab-frame
-  { filter: invert(0.92) hue-rotate(180deg) }
-</style>"""
+DARK { filter: invert(0.92) hue-rotate(180deg) }
+</style>""".replace("DARK", ", ".join(f"{page} .wasilab-frame" for page in DARK_PAGES))
 
 
 _LATE = """<style>

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ...text.escape import html_text, visible
 from ...text.numbers import counted, duration, size
-from ..ipython import shell
+from ..ipython import shows_html
 from ..subject import Subject, snapshot
 from ..timeline.columns import Columns, summary_rows
 from ..timeline.png import picture as drawn_picture
@@ -128,9 +128,7 @@ def mimebundle(run: Subject) -> dict[str, str]:
     """
     output = not run.streamed
     bundle: dict[str, str] = {"text/plain": text(run, output=output)}
-    ipython = shell()
-    formatter = None if ipython is None else ipython.display_formatter
-    if formatter is None or "text/html" in formatter.active_types:  # a terminal would discard it
+    if shows_html():
         bundle["text/html"] = html(run, output=output)
     return bundle
 

@@ -30,11 +30,14 @@ FAMILIES = (*operations.FAMILIES, "unknown")
 
 COLOURS: Mapping[str, str] = {
     "args": "#8c7a4d", "environ": "#6f8f3d", "clock": "#8a63d2", "random": "#c05fb5", "path": "#0f9d7a",
-    "fd": "#2f7fd6", "poll": "#3aa5b8", "sched": "#5f7d95", "sock": "#4d63c9", "proc": "#7d6b5f",
+    "fd": "#2f7fd6", "poll": "#3097aa", "sched": "#5f7d95", "sock": "#4d63c9", "proc": "#7d6b5f",
     "library": "#b0562e", "unknown": "#777777",
-    "guest": "#9aa3ad", "refused": "#d6293e", "failed": "#d98a00", "injected": "#b000b8",
+    "guest": "#8a939d", "refused": "#d6293e", "failed": "#c98100", "injected": "#b000b8",
 }  # fmt: skip
-"""One colour a family, the same in every view; red and amber are kept for refusals and other failures."""
+"""One colour a family, the same in every view; red and amber are kept for refusals and other failures.
+
+Each has a contrast of at least 3 to a white page and to a dark one.
+"""
 
 
 _BLOCK = 1 << 10

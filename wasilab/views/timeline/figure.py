@@ -8,7 +8,8 @@ import numpy as np
 
 from ...text.numbers import time_unit
 from ...trace.trace import Trace
-from ..plots.ink import DIM, canvas, label, new_figure
+from ..plots.figures import canvas, new_figure
+from ..plots.ink import DIM, GRID, label
 from ..subject import Subject, as_subject
 from .columns import COLOURS
 from .passed import COLOUR
@@ -70,7 +71,7 @@ def _draw(axes: Axes, drawn: Scene) -> None:
                             np.stack([x1, high], 1), np.stack([x0, high], 1)], axis=1)  # fmt: skip
         axes.add_collection(
             PolyCollection(list(corners), facecolors=COLOURS[bars.colour], edgecolors="none",
-                           alpha=0.55 if bars.lane == "guest" else 1.0, label=bars.lane),
+                           label=bars.lane),
             autolim=False,
         )  # fmt: skip
     for glyphs in drawn.glyphs:
@@ -109,7 +110,7 @@ def _draw(axes: Axes, drawn: Scene) -> None:
     axes.set_xlabel(f"time since the start of the run ({unit})", fontsize=8)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    axes.grid(axis="x", color="#8884", linewidth=0.6)
+    axes.grid(axis="x", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     if drawn.word("empty"):
         axes.text(0.5, 0.5, drawn.word("empty"), transform=axes.transAxes, ha="center", va="center", color=DIM)
@@ -131,5 +132,5 @@ def _legend(axes: Axes, drawn: Scene) -> None:
             handles=[Line2D([], [], linestyle="none", markersize=7, label=SIGNS[verdict].words,
                             **_marker(verdict)) for verdict in drawn.verdicts],
             loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(drawn.verdicts), frameon=False, fontsize=8,
-            handletextpad=0.2, columnspacing=1.0, borderaxespad=0.1,
+            handletextpad=0.2, columnspacing=1.0, borderaxespad=0.1, labelcolor=axes.title.get_color(),
         )  # fmt: skip
