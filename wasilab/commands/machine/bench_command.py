@@ -27,7 +27,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     parser.add_argument("--rounds", type=count, default=3, metavar="N", help="turns of each host (default 3)")
     parser.add_argument(
         "--by", choices=[*TITLES, "all"], default="best",
-        help="the best 500 calls in a row (default), the mean of all, the CPU time, or all three",
+        help="the best 500 calls in a row (default), the median 500, the mean of all, the CPU time, or all of these",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="as JSON")
 

@@ -1,15 +1,14 @@
 """What a WASI call costs on this machine: wasilab traced and untraced, wasmtime-py's own WASI, Node's, `os.write`.
 
-Hosts take turns, call by call, in one run, so that load affects all of them alike. Each has three figures:
-its quickest batch of 500 calls, the least disturbed; the mean over all its calls (the median of the rounds), which is
-what a program pays; and the CPU time of the process. The ratios are more reliable than the figures.
+Hosts take turns, call by call, in one run, so that load affects all of them alike. Each has four figures: its quickest
+batch of 500 calls, the least disturbed; the median batch; the mean over all its calls (the median of the rounds), which
+is what a program pays; and the CPU time of the process. The ratios are more reliable than the figures.
 """
 
 from __future__ import annotations
 
 import shutil
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
@@ -45,17 +44,15 @@ before = time.process_time_ns()
 start(store)
 sys.stdout.buffer.write((time.process_time_ns() - before).to_bytes(8, "little"))
 """
-_RESULT = struct.Struct("<QQQ")
 
-Judged = Literal["best", "mean", "cpu"]
+Judged = Literal["best", "median", "mean", "cpu"]
 
 
 @dataclass(frozen=True)
 class Times:
-    """Nanoseconds of the quickest batch, of all batches together, and of CPU; a CPU time of 0 means unknown."""
+    """Nanoseconds of each batch, and of CPU for all together; a CPU time of 0 means unknown."""
 
-    best: int
-    total: int
+    batches: Sequence[int]
     cpu: int
 
 
@@ -63,23 +60,22 @@ class Times:
 class Figures:
     """What one call costs under one host, in ns per call."""
 
-    best: float = float("inf")
+    batches: list[float] = field(default_factory=list)
     means: list[float] = field(default_factory=list)
     cpus: list[float] = field(default_factory=list)
 
-    def add(self, times: Times, count: int) -> None:
-        """Add one round's times of `count` calls."""
-        measured = count // BATCH * BATCH
-        self.best = min(self.best, times.best / BATCH)
-        self.means.append(times.total / measured)
+    def add(self, times: Times) -> None:
+        """Add one round's times."""
+        self.batches += [batch / BATCH for batch in times.batches]
+        self.means.append(sum(times.batches) / BATCH / len(times.batches))
         if times.cpu:
-            self.cpus.append(times.cpu / measured)
+            self.cpus.append(times.cpu / BATCH / len(times.batches))
 
     def judged(self, by: Judged) -> float | None:
         """The figure; None if it is not known."""
         if by == "best":
-            return self.best
-        values = self.means if by == "mean" else self.cpus
+            return min(self.batches)
+        values = {"median": self.batches, "mean": self.means, "cpu": self.cpus}[by]
         return statistics.median(values) if values else None
 
 
@@ -102,13 +98,14 @@ def ours(*, trace: bool = True, native: bool = True, raw: bool = True, stacks: b
         run = runner.run(module, (), grants, trace=trace, native=native, raw=raw, stacks=stacks)
         if not run.outcome.ok:
             raise RuntimeError(f"the benchmark's guest did not end well: {run.outcome.message}")
-        return _times(run.stdout_bytes)
+        return _times(run.stdout_bytes, count)
 
     return measure
 
 
-def _times(written: bytes) -> Times:
-    return Times(*_RESULT.unpack(written[-_RESULT.size :]))
+def _times(written: bytes, count: int) -> Times:
+    *batches, cpu = memoryview(written[-8 * (count // BATCH + 1) :]).cast("Q")
+    return Times(batches, cpu)
 
 
 def _process(command: Sequence[str | Path], output: Path) -> bytes | None:
@@ -127,7 +124,7 @@ def _node(module: Module, folder: Path, count: int) -> Times | None:
         script.write_text(_NODE)
         program.write_bytes(module.bytes)
         written = _process([binary, "--no-warnings", script, program, folder], Path(temporary, "out"))
-    return None if written is None else _times(written)
+    return None if written is None else _times(written, count)
 
 
 def _wasmtime(module: Module, folder: Path, count: int) -> Times | None:
@@ -137,23 +134,22 @@ def _wasmtime(module: Module, folder: Path, count: int) -> Times | None:
         written = _process([sys.executable, "-c", _WASMTIME, program, folder], Path(temporary, "out"))
     if written is None:
         return None
-    times = _times(written[:-8])
-    return Times(times.best, times.total, int.from_bytes(written[-8:], "little") * count // (count + WARM))
+    cpu = int.from_bytes(written[-8:], "little") * count // (count + WARM)
+    return Times(_times(written[:-8], count).batches, cpu)
 
 
 def _bare(module: Module, folder: Path, count: int) -> Times:
     """`os.write` of 16 bytes from Python, to a file that grows."""
     data = b"sixteen bytes..."
-    best, total, cpu = 1 << 62, 0, time.process_time_ns()
+    batches, cpu = [], time.process_time_ns()
     with tempfile.TemporaryFile(buffering=0) as file:
         fd = file.fileno()
         for _ in range(count // BATCH):
             start = time.perf_counter_ns()
             for _ in range(BATCH):
                 os_write(fd, data)
-            took = time.perf_counter_ns() - start
-            best, total = min(best, took), total + took
-    return Times(best, total, time.process_time_ns() - cpu)
+            batches.append(time.perf_counter_ns() - start)
+    return Times(batches, time.process_time_ns() - cpu)
 
 
 TRACED, NODE, WASMTIME, BARE = "wasilab, traced", "node:wasi, no trace", "wasmtime-py's own, no trace", "bare os.write"
@@ -184,7 +180,7 @@ def measure(calls: Sequence[str], rounds: int, peers: Sequence[Peer] = PEERS) ->
                 times = _once(peer, call, modules[peer.count])
                 figures = column.setdefault(peer.label, Figures() if times else None)
                 if times and figures is not None:
-                    figures.add(times, peer.count)
+                    figures.add(times)
         found[call] = column
         yield call, found
 
@@ -198,7 +194,8 @@ def _once(peer: Peer, call: str, module: Module) -> Times | None:
 
 
 TITLES: dict[Judged, str] = {
-    "best": "ns a call, best of 500 in a row", "mean": "ns a call, mean", "cpu": "ns of CPU a call",
+    "best": "ns a call, best of 500 in a row", "median": "ns a call, median of 500 in a row",
+    "mean": "ns a call, mean", "cpu": "ns of CPU a call",
 }  # fmt: skip
 
 
