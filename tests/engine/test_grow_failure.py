@@ -10,6 +10,7 @@ import wasmtime
 
 import wasilab
 from wasilab import EngineOptions, Grants, Limits, cli
+from wasilab.grants.value import GrantError
 from wasilab.module.grow_traps import trapping_on_grow_failure
 from wasilab.module.module import Module, ModuleError, from_wat
 
@@ -99,9 +100,9 @@ def test_a_component_is_refused_in_a_sentence(tmp_path: Path, capsys: pytest.Cap
     component = tmp_path / "c.wasm"
     component.write_bytes(wasmtime.wat2wasm("(component)"))
     assert cli.main(["run", "--trap-on-grow-failure", str(component)]) == 2
-    assert "--trap-on-grow-failure is for core modules; c.wasm is a component" in capsys.readouterr().err
-    said = wasilab.run(component, engine=ENDS).outcome.message
-    assert said == "c.wasm is a component: trap_on_grow_failure is for core modules only"
+    assert "--trap-on-grow-failure is not for c.wasm, a component" in capsys.readouterr().err
+    with pytest.raises(GrantError, match="--trap-on-grow-failure is not for c"):
+        wasilab.run(component, engine=ENDS)
 
 
 def test_damaged_modules_raise_one_error_and_nothing_else() -> None:

@@ -107,7 +107,7 @@ def test_an_instance_that_keeps_its_memory_at_any_call() -> None:
 
 
 def test_a_component_keeps_no_snapshots() -> None:
-    with pytest.raises(ValueError, match="snapshots are for core modules"):
+    with pytest.raises(ValueError, match="--snapshots is not for module, a component"):
         wasilab.instantiate(wasilab.load(b"\0asm\x0d\0\x01\0"), snapshots=True)
 
 

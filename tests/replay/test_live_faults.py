@@ -103,7 +103,7 @@ def test_a_fault_added_before_the_guest_is_entered_is_there() -> None:
 def test_a_component_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     run = start()
     monkeypatch.setattr(run.module, "is_component", True)
-    with pytest.raises(GrantError, match="is a component: faults are injected into calls of preview 1 only"):
+    with pytest.raises(GrantError, match="a component: faults are injected into calls of preview 1 only"):
         run.regrant(Grants(faults=[EIO]))
     monkeypatch.undo()
     run.stop()

@@ -14,6 +14,7 @@ from tests.engine.guests import imports, wat
 from wasilab import load_ipython_extension
 from wasilab.engine.inside import memory_snapshots
 from wasilab.engine.stop import CannotReplay
+from wasilab.grants.value import GrantError
 from wasilab.runs.replays import memories
 from wasilab.runs.replays.memories import ReplayedMemory
 from wasilab.runs.replays.recordings import Recording
@@ -180,7 +181,7 @@ def test_the_timeline_shows_the_memory_of_such_a_run_only() -> None:
 @pytest.mark.parametrize("isolate", [False, True])
 def test_what_a_snapshot_cannot_be_taken_of_is_refused_before_it_runs(isolate: bool) -> None:
     component = wasilab.compile("(component)", "wat", name="part")
-    with pytest.raises(CannotReplay, match="part is a component: the memory at a call is rebuilt"):
+    with pytest.raises(GrantError, match="not for part, a component: the memory at a call is rebuilt"):
         wasilab.run(component, snapshots=True, isolate=isolate)
     with pytest.raises(CannotReplay, match="records nothing"):
         wasilab.run(filling(1), snapshots=True, trace=False, isolate=isolate)

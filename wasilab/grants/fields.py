@@ -74,6 +74,8 @@ class GrantField:
     """The family of WASI calls that need it, for its row of the panel."""
     fixed: str = ""
     """Why it cannot change while a guest runs; "" if it can."""
+    component_only: str = ""
+    """Which call preview 1 lacks for it, as in "has no call that connects"; "" if a core module may use it."""
     metavar: str = ""
     """The placeholder for a value in the help of its option; "" for the default one."""
     parse: Callable[[str], object] | None = None

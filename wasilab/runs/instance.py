@@ -253,14 +253,11 @@ def instantiate(
     reactor's `_initialize` has been called. With `native=False` Python answers every call. `engine` sets how Wasmtime
     compiles and links it. `functions` are Python functions that it imports, by module and name, as in `Lab.add`. Raises
     `GuestError` if it cannot be instantiated, `LinkError` for functions that it does not import. `snapshots` keeps its
-    memory at each WASI call, for its `memory_image`: the newest, up to 64 MiB of different pages (`ValueError` for a
-    component).
+    memory at each WASI call, for its `memory_image`: the newest, up to 64 MiB of different pages. Raises
+    `DoesNotFit` (a `ValueError`) for what cannot be done with a component.
     """
-    module = load_program(program)
-    if snapshots and module.is_component:
-        raise ValueError(f"{module.name} is a component, whose memories are its own: snapshots are for core modules")
-    prepared = Prepared(module, args, grants or Grants(), RunOptions(name, stacks=stacks, snaplen=snaplen))
+    module, engine = load_program(program), engine or EngineOptions()
     preloads = {key: load_program(value) for key, value in (preload or {}).items()}
-    return Instance(
-        module, prepared, preloads, engine or EngineOptions(), native=native, functions=functions, snapshots=snapshots
-    )
+    options = RunOptions(name, preload=preloads, engine=engine, stacks=stacks, snaplen=snaplen, snapshots=snapshots)
+    prepared = Prepared(module, args, grants or Grants(), options)
+    return Instance(module, prepared, preloads, engine, native=native, functions=functions, snapshots=snapshots)

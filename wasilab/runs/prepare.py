@@ -31,6 +31,7 @@ from ..engine.stop import CannotReplay
 from ..engine.worker import Running
 from ..grants import live as live_grants
 from ..grants.faults import injections
+from ..grants.fitting import check_fits, without_effect
 from ..grants.forms.python import to_python
 from ..grants.forms.withheld import masks
 from ..grants.grants import Grants
@@ -50,7 +51,6 @@ Program = Module | bytes | str | os.PathLike[str]
 """A program: a module, its bytes, or the path of a .wasm or .wat file."""
 
 
-CORE_ONLY = "the memory at a call is rebuilt for core modules only"
 MOST_SWITCHES = 10_000
 """Maximum number of grant switches that a run records."""
 
@@ -101,8 +101,7 @@ class Prepared:
         live: bool = False,
     ) -> None:
         options = options or RunOptions()
-        if options.snapshots and module.is_component:
-            raise CannotReplay(f"{module.name} is a component: {CORE_ONLY}")
+        check_fits(module, grants, options.engine, preload=options.preload, snapshots=options.snapshots)
         if options.record and not options.trace:
             raise CannotReplay(f"{module.name} records nothing (trace=False), so it cannot be recorded for a replay")
         if options.record and module.is_component:
@@ -123,8 +122,6 @@ class Prepared:
         self.questions: live_grants.questions.Questions | None = None
         self._plain: Mapping[str, Callable[..., object]] = {**overrides(), **grants.overrides}
         self._faults: dict[str, FaultRule] = {}
-        if grants.faults and module.is_component:
-            raise GrantError(f"{module.name} is a component: faults are injected into calls of preview 1 only")
         self.overrides = injections([str(each) for each in grants.faults], self._plain, self.interrupt, self._faults)
         self._released = False
         self._sockets: tuple[host_objects.sockets.ListenSocket | host_objects.sockets.StreamSocket, ...] = ()
@@ -174,6 +171,7 @@ class Prepared:
             self.live.renew_stdin = self._restored_stdin
         if self.questions is not None:
             self.host.run_time = self.questions.time
+        self.host.notes += without_effect(module, grants, options.preload)
         self._note_the_folders()
         self.recorder: Recorder | None = None
         if options.trace:
@@ -309,8 +307,7 @@ class Prepared:
 
     def _inject(self, faults: Sequence[str], running: Running) -> None:
         """Inject these faults from the next call on; those that stay go on counting. Raises `GrantError`."""
-        if self.module.is_component:
-            raise GrantError(f"{self.module.name} is a component: faults are injected into calls of preview 1 only")
+        check_fits(self.module, self.grants.with_(faults=faults), EngineOptions(), preload={}, snapshots=False)
         self._faults = {text: rule for text, rule in self._faults.items() if text in faults}
         before, self.overrides = self.overrides, injections(faults, self._plain, self.interrupt, self._faults)
         for name in {*before, *self.overrides}:

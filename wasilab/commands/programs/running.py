@@ -52,7 +52,7 @@ def run_module(
     # The names of a component's calls are known only when it has made them.
     if (options.calls or options.only_path) and not module.is_component:
         programs.after_run.check_selection(options)
-    check_engine_outputs(options, module)
+    check_engine_outputs(options)
     if module.warnings and not options.quiet:
         frontend.fold(f"compiled with warnings: {module.name}", visible(module.warnings, lines=True))
     repeat: int = options.repeat or 1
@@ -294,9 +294,8 @@ def _check_outputs(options: argparse.Namespace, frontend: Frontend) -> None:
             raise UsageProblem(f"--trace: {error}") from None
     if options.strace_file is not None:
         check_writable("--strace", options.strace_file)
-    if (options.calls or options.only_path or options.successful or options.failed) and not (
-        options.strace or options.strace_file
-    ):
+    selected = options.calls or options.only_path or options.successful or options.failed
+    if (selected or options.times == "relative") and not (options.strace or options.strace_file):
         options.strace = True
     stacks = options.stacks is True
     views = (options.trace_file, options.strace, options.strace_file, options.summary)

@@ -16,7 +16,6 @@ from ...engine.compiling.engine_options import (
     UnknownImports,
 )
 from ...grants.forms.flags import size
-from ...module.module import Module
 from ...runs.run import Run
 from ...text.numbers import exact_size
 from ...text.numbers import size as counted_size
@@ -88,14 +87,9 @@ def profile(text: str) -> tuple[str, str]:
 _ENDINGS = {"perfmap": ".map", "jitdump": ".dump"}
 
 
-def check_engine_outputs(options: argparse.Namespace, module: Module) -> None:
-    """Fail before the run if a file for other tools cannot be written, or does not apply to such a program."""
-    kind, file = options.profile or ("", "")
-    if module.is_component and options.trap_on_grow_failure:
-        raise UsageProblem(f"--trap-on-grow-failure is for core modules; {module.name} is a component")
-    if module.is_component and (options.coredump or kind == "guest"):
-        which = "--coredump" if options.coredump else "--profile guest"
-        raise UsageProblem(f"{which} is for core modules; {module.name} is a component")
+def check_engine_outputs(options: argparse.Namespace) -> None:
+    """Fail before the run if a file for other tools cannot be written."""
+    _, file = options.profile or ("", "")
     if options.coredump is not None:
         check_writable("--coredump", options.coredump)
     if file:

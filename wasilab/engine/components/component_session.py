@@ -57,10 +57,6 @@ class ComponentSession(Session):
         Raises `WasmtimeCompileError`, `LinkError`, `CompileLimitReached`.
         """
         module = self.module
-        if self._preload:
-            raise LinkError(f"{module.name} is a component: --preload gives modules to core modules only")
-        if self.options.trap_on_grow_failure:
-            raise LinkError(f"{module.name} is a component: trap_on_grow_failure is for core modules only")
         start = time.perf_counter()
         request = self.request()
         self.validate(request)

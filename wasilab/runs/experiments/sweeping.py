@@ -20,6 +20,7 @@ from ... import views
 from ...capabilities.host.hostdir import HostDir
 from ...engine.limits import BOUNDS
 from ...grants.faults import Fault
+from ...grants.fitting import FAULTS
 from ...grants.forms.python import to_python
 from ...grants.grants import Grants
 from ...grants.value import GrantError
@@ -158,7 +159,7 @@ def sweep(
     """
     module = load_program(program)
     if module.is_component and "faults" in over:
-        raise SweepError(f"{module.name} is a component: faults are injected into calls of preview 1 only")
+        raise SweepError(f"faults are not for {module.name}, a component: {FAULTS}")
     base = grants or Grants()
     plans, parameters = _plans(over, tuple(map(str, args)), base, invoke)
     found = Sweep(module, plans, parameters)

@@ -121,6 +121,11 @@ def _check(prepared: Prepared) -> None:
             "an isolated run has no network, so connect, resolve and http cannot be granted to it: remove them or the "
             "isolation"
         )
+    if prepared.options.engine.profile in ("perfmap", "jitdump"):
+        raise CannotIsolate(
+            f"--profile {prepared.options.engine.profile} writes a file that perf finds by the process, and that of an "
+            "isolated run can write none: remove it or the isolation"
+        )
     if isinstance(grants.stdin, QueueInput) or not isinstance(grants.stdin, (bytes, str, type(None))):
         raise CannotIsolate(
             f"stdin is a {type(grants.stdin).__name__} of this process, which an isolated run cannot read: give it "

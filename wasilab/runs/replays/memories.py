@@ -18,11 +18,12 @@ from ...engine.replay.recorded_calls import ReplayCursor
 from ...engine.replay.replay_link import ReplayLink
 from ...engine.stop import CannotReplay, EndOfReplay
 from ...engine.worker import Running, start
+from ...grants.fitting import MEMORY
 from ...grants.grants import Grants
 from ...module.inside.memory_layout import with_stack_pointer
 from ...module.module import Module
 from ...trace.trace import Trace
-from ..prepare import CORE_ONLY, Prepared, RunOptions
+from ..prepare import Prepared, RunOptions
 from ..run import MemoryAt
 from .recordings import Recording
 
@@ -130,7 +131,7 @@ class ReplayedMemory:
     """The memory at any call of a recording. Thread-safe. `limits` and `features`: see `replay`."""
 
     def __init__(self, recording: Recording, limits: Limits | None = None, features: Sequence[str] = ()) -> None:
-        recording.refuse_component(CORE_ONLY)
+        recording.refuse_component(MEMORY)
         self._recording = recording
         self._limits = recording.limits(limits or Limits())
         self._features = features

@@ -63,6 +63,8 @@ class Recording:
             preload = {each.preload: Module(bytes(each.data), visible(each.name)) for each in stored[1:]}
         self.module = module
         self.preload = dict(preload)
+        if module.is_component and self.preload:
+            raise CannotReplay(f"the recording gives modules to {module.name}, a component, which imports none")
         self.is_other = module.sha256 != meta.get("sha256")
         """Whether the program differs from the one that was recorded."""
 
