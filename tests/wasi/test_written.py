@@ -88,6 +88,18 @@ def test_saving_by_renaming_over_a_file_adds_no_name(make_guest: MakeGuest, fold
     assert guest.host.names == 1
 
 
+def test_renaming_to_another_name_of_the_same_file_takes_no_name_off(make_guest: MakeGuest, folder: Any) -> None:
+    """Else a program that renames a file to itself could make any number of names."""
+    guest = make_guest({"/data": folder}, max_names=3)
+    guest.put("file", b"")
+    guest.do("path_link", 3, 0, "file", 3, "second")
+    for old, new in (("file", "file"), ("file", "second"), ("second", "file"), ("./file", "file")):
+        guest.do("path_rename", 3, old, 3, new)
+    assert (guest.host.names, sorted(entry.name for entry in folder.list())) == (2, ["file", "second"])
+    guest.do("path_create_directory", 3, "last")
+    assert guest.call("path_create_directory", 3, "more").errno == Errno.NOSPC
+
+
 def test_growth_without_contents_counts(guest: Guest) -> None:
     fd = guest.open("file", CREATE)
     start = guest.host.written

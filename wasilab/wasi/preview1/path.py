@@ -409,7 +409,8 @@ def path_rename(host: Host, old: Descriptor, old_path: bytes, new: Descriptor, n
         old.object.rename(name, new.object, new_name)
     except Refused as error:
         raise _of_two(host, error, old, name, new, new_name) from None
-    host.names -= replaces
+    if replaces and not _exists(old, name, False):  # two names of one file both stay
+        host.names -= 1
     if host.links:
         host.links.renamed(_full(old, name), _full(new, new_name))
 
