@@ -118,6 +118,36 @@ def test_truncating_and_renaming_over_give_their_bytes_back() -> None:
     truncated.close()
 
 
+def test_a_moved_directory_is_counted_in_its_new_parent() -> None:
+    place = MemDir({"a": {"inner": {"deep": {}}, "f": "x"}, "b": {}})
+
+    def links() -> list[int]:
+        return [place.stat_path(name, False).nlink for name in (".", "a", "b")]
+
+    assert links() == [4, 3, 2]
+    before = place.stat_path("a/inner", False)
+    ticks = iter(range(10, 20))
+    place.make_repeatable(lambda: next(ticks), 1)
+    place.rename("a/inner", place, "b/moved")
+    assert (links(), place.stat_path("b/moved", False).nlink) == ([4, 2, 3], before.nlink)
+    assert [place.stat_path(name, False).mtim for name in (".", "a", "b", "b/moved")] == [10, 11, 11, 10]
+    assert place.has_name("b/moved/../moved/deep")
+    place.rename("a/f", place, "f")
+    assert [place.stat_path(name, False).ctim for name in (".", "a", "f")] == [12, 12, 12]
+    assert not place.has_name("a/f")
+
+
+@pytest.mark.parametrize(
+    ("path", "there"),
+    [("a", True), ("d/", True), ("d/b", True), ("l", True), ("dangling", True), ("d/../a", True), (".", True),
+     ("n", False), ("a/", True), ("d/n", False), ("n/b", False), ("a/b", False), ("x" * 300, False), ("../a", False),
+     ("/a", False), ("up/b", True)],
+)  # fmt: skip
+def test_it_knows_its_names_without_following_the_last(path: str, there: bool) -> None:
+    place = MemDir({"a": "", "d": {"b": ""}, "l": Symlink("a"), "dangling": Symlink("none"), "up": Symlink("d")})
+    assert place.has_name(path) is there
+
+
 def test_the_number_of_names_is_bounded_and_removing_frees_one() -> None:
     place = MemDir({"a": "", "b": {}}, max_names=3)
     place.symlink("a", "b/l")

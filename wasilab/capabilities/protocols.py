@@ -85,15 +85,13 @@ class OpenHow:
     sync: bool = False
     flags: FileFlags = field(init=False, repr=False, compare=False)
     """Those of them that can change later. Made once, because many files are opened in the same way."""
+    changes: bool = field(init=False, repr=False, compare=False)
+    """Whether opening this way may change something, or asks for a handle that can."""
 
     def __post_init__(self) -> None:
         flags = FileFlags(self.append, self.nonblock, self.dsync, self.rsync, self.sync)
         object.__setattr__(self, "flags", flags)
-
-    @property
-    def changes(self) -> bool:
-        """Whether opening this way may change something, or asks for a handle that can."""
-        return self.write or self.create or self.truncate or self.append
+        object.__setattr__(self, "changes", self.write or self.create or self.truncate or self.append)
 
 
 @runtime_checkable

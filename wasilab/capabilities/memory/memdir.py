@@ -237,6 +237,8 @@ class MemDir:
         """(parent, name) of `path`, a final link not followed."""
         here: Node | None = self._node
         if "/" not in path:
+            if path in self._node.entries or _is_plain(path):
+                return Resolved(self._node, path, False)
             name = path
         elif len(path) < 1000:
             *parents, name = path.split("/")
@@ -281,6 +283,9 @@ class MemDir:
     # -- opening and looking ----------------------------------------------------------------------------------------
 
     def open(self, path: str, how: OpenHow) -> File | Directory:
+        here = self._node.entries.get(path)
+        if isinstance(here, FileNode) and not (how.changes or how.directory):
+            return MemFile(here, how, self.writable)  # the common case needs none of the rules below
         if how.changes:
             self._check_writable(path)
         if how.create and how.directory:
@@ -314,6 +319,14 @@ class MemDir:
         if node is None or isinstance(node, LinkNode):
             node = self._get(path, follow)
         return node.stat()
+
+    def has_name(self, path: str) -> bool:
+        """Whether `path` exists, a final link not followed. False if it cannot be looked up."""
+        try:
+            found = self._find(path)
+            return lookup(found.parent, found.name) is not None
+        except OSError:
+            return False
 
     def stat(self) -> Stat:
         return self._node.stat()
@@ -409,11 +422,7 @@ class MemDir:
         new.parent.check_new(new.name, node)
         if there is not None:
             new.parent.remove(new.name)
-        node.nlink += 1  # keeps it alive while it has no name
-        old.parent.remove(old.name)
-        new.parent.add(new.name, node)
-        if not is_dir:
-            node.nlink -= 1
+        old.parent.move(old.name, new.parent, new.name)
 
     def link(self, path: str, target: Directory, target_path: str, follow: bool) -> None:
         self._check_writable(path)  # a second name in a writable folder would make it writable

@@ -164,8 +164,9 @@ class FileNode(Node):
     filetype = FileType.REGULAR_FILE
 
     def __init__(self, tree: MemTree, data: bytes = b"") -> None:
-        super().__init__(tree)
-        tree.charge(len(data))
+        Node.__init__(self, tree)  # `super()` takes longer, and programs make many files
+        if data:
+            tree.charge(len(data))
         self.data: bytes | bytearray = data
         self.opens = 0
         self.shared: SharedData | None = None
@@ -210,8 +211,11 @@ class FileNode(Node):
             data.extend(bytes(size - len(data)))
 
     def dropped(self) -> None:
-        if self.nlink == 0 and self.opens == 0:
-            self.resize(0)
+        if self.nlink == 0 and self.opens == 0 and self.data:
+            self.tree.charge(-len(self.data))
+            self.data = b""
+            if self.shared is not None:
+                self.shared.show(b"")
 
 
 class LinkNode(Node):
@@ -250,25 +254,25 @@ class DirNode(Node):
     def add(self, name: str, node: Node) -> None:
         """Add the new name `name` for `node`."""
         self.check_new(name, node)
-        if isinstance(node, LinkNode) and node.nlink == 0:
+        if not node.nlink and isinstance(node, LinkNode):
             self.tree.charge(node.size())
         self.tree.charge_name(node)
         self.entries[name] = node
-        self.touch()
+        self.mtim = self.ctim = now = self.tree.now()
         if isinstance(node, DirNode):
-            node.nlink = 2 + sum(isinstance(child, DirNode) for child in node.entries.values())
+            node.nlink = 2
             node.parent = self
             self.nlink += 1
         else:
             node.nlink += 1
             node.note_time()
-            node.ctim = self.mtim
+            node.ctim = now
 
     def check_new(self, name: str, node: Node) -> None:
         """Raise the error that adding `name` for `node` would cause."""
         if self.nlink == 0:  # removed, but still held open
             raise fail(errno.ENOENT)
-        if len(name.encode()) > 255:
+        if len(name) > 63 and len(name.encode()) > 255:  # a character is at most four bytes
             raise fail(errno.ENAMETOOLONG)
         if isinstance(node, DirNode):
             self._check_depth(node)
@@ -291,7 +295,7 @@ class DirNode(Node):
         """Remove the name `name`."""
         node = self.entries.pop(name)
         self.tree.used_names -= 1
-        self.touch()
+        self.mtim = self.ctim = now = self.tree.now()
         if isinstance(node, DirNode):
             node.nlink = 0
             node.parent = None
@@ -299,8 +303,21 @@ class DirNode(Node):
         else:
             node.nlink -= 1
             node.note_time()
-            node.ctim = self.mtim
+            node.ctim = now
         node.dropped()
+
+    def move(self, name: str, target: DirNode, new_name: str) -> None:
+        """Let what is called `name` be `new_name` in `target` instead, where it must be allowed and free."""
+        node = self.entries.pop(name)
+        target.entries[new_name] = node
+        self.mtim = self.ctim = target.mtim = target.ctim = now = self.tree.now()
+        if isinstance(node, DirNode):
+            node.parent = target
+            self.nlink -= 1
+            target.nlink += 1
+        else:
+            node.note_time()
+            node.ctim = now
 
     def is_beneath(self, other: Node) -> bool:
         """Whether `other` is this directory or one of its ancestors."""
@@ -328,6 +345,7 @@ class MemFile:
     __slots__ = ("_cursor", "_flags", "_node", "_open", "_read", "_writable", "_write", "created")
 
     def __init__(self, node: FileNode, how: OpenHow, writable: bool, created: bool = False) -> None:
+        self._open = True
         self._node = node
         self.created = created
         """Whether opening it created it."""
@@ -336,7 +354,6 @@ class MemFile:
         self._writable = writable
         self._flags = how.flags
         self._cursor = Cursor()
-        self._open = True
         node.opens += 1
 
     def share(self, cursor: Cursor) -> FileNode:
@@ -477,8 +494,10 @@ class MemFile:
     def close(self) -> None:
         if self._open:
             self._open = False
-            self._node.opens -= 1
-            self._node.dropped()
+            node = self._node
+            node.opens -= 1
+            if not node.nlink:
+                node.dropped()
 
     def _check_writable(self, what: str) -> None:
         if not self._open:
@@ -488,7 +507,7 @@ class MemFile:
             raise Refused(errno.EPERM, reason, need=Need(NeedKind.WRITE))
 
     def __del__(self) -> None:
-        if getattr(self, "_open", False):
+        if self._open:
             self.close()
 
 
