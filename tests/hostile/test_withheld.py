@@ -133,18 +133,17 @@ def test_rights_are_taken_back_during_opening_renumbering_and_limiting() -> None
 
 def test_rights_are_taken_back_between_the_opening_and_the_table() -> None:
     made = host(0)
-    room = made.fds.require_room
-    asked: list[int] = []
+    opening = made.fds.open
+    asked: list[Descriptor] = []
 
-    def no_better_moment() -> None:
-        asked.append(1)
-        if len(asked) == 2:  # the descriptor is made, and stands in no table yet
-            made.regrant("/d", int(Rights.FD_READ), writable=True)
-        room()
+    def no_better_moment(descriptor: Descriptor) -> Descriptor:
+        asked.append(descriptor)  # it is made, and stands in no table yet
+        made.regrant("/d", int(Rights.FD_READ), writable=True)
+        return opening(descriptor)
 
-    made.fds.require_room = no_better_moment  # type: ignore[method-assign]
+    made.fds.open = no_better_moment  # type: ignore[method-assign, assignment]
     fd = attempt(made, "path_open", made.fds.entries[3], 1, b"a.txt", 0, ALL, ALL, 0)
-    assert len(asked) == 2
+    assert len(asked) == 1
     assert not made.fds.entries[fd].allowed & int(Rights.FD_READ)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wasilab.capabilities.protocols import BaseFile
 from wasilab.wasi.errnos import Errno, WasiError
@@ -35,6 +37,52 @@ def test_numbers_below_3_are_given_only_after_the_guest_closed_them() -> None:
     assert table.open(descriptor()).fd == 3
     table.close(stdout)
     assert table.open(descriptor()).fd == 1
+
+
+STEPS = st.one_of(
+    st.just(("open", 0, 0)),
+    st.tuples(st.sampled_from(["close", "mirrored", "open at"]), st.integers(0, 8), st.just(0)),
+    st.tuples(st.just("renumber"), st.integers(0, 8), st.integers(0, 8)),
+)
+
+
+@given(st.lists(st.integers(0, 2), unique=True), st.lists(STEPS, max_size=40))
+def test_numbers_whatever_is_opened_and_closed(streams: list[int], steps: list[tuple[str, int, int]]) -> None:
+    """Always the smallest free number; those of standard streams that were never open are not free."""
+    table = FdTable(100)
+    for fd in streams:
+        table.open(descriptor(), fd)
+    used, open_ = set(streams), set(streams)
+    for step, first, second in steps:
+        free = min(fd for fd in range(100) if fd not in open_ and (fd >= 3 or fd in used))
+        if step == "open":
+            assert table.open(descriptor()).fd == free
+            open_.add(free)
+        elif step == "mirrored":  # the mirror opens at the smallest free number as well
+            table.enter(descriptor(), free, 100)
+            open_.add(free)
+        elif step == "open at" and first not in open_:
+            table.open(descriptor(), first)
+            open_.add(first)
+        elif step == "close" and first in open_:
+            table.close(table.entries[first])
+            open_.remove(first)
+        elif step == "renumber" and first in open_ and second in open_ and first != second:
+            table.renumber(table.entries[first], table.entries[second])
+            open_.remove(first)
+        used |= open_
+        assert set(table.entries) == open_
+        assert all(table.entries[fd].fd == fd for fd in open_)
+
+
+def test_what_is_put_back_leaves_the_same_numbers_free() -> None:
+    table = FdTable(10)
+    stdout, kept, closed = (table.open(descriptor(), fd) for fd in (1, 3, 4))
+    assert table.take_out() == [stdout, kept, closed]
+    assert table.open(descriptor()).fd == 3
+    table.take_out()
+    table.put_back([(kept, 5, 2)], [0], 7)
+    assert [(d.fd, d.life) for d in (table.open(descriptor()) for _ in range(4))] == [(0, 8), (3, 9), (4, 10), (6, 11)]
 
 
 def test_the_cap_is_mfile_and_closing_makes_room() -> None:

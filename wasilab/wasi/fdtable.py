@@ -6,7 +6,6 @@ The numbers are the guest's own, never descriptors of this process. What a call 
 
 from __future__ import annotations
 
-import heapq
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
@@ -102,8 +101,8 @@ class Descriptor:
     """An open descriptor. `life` distinguishes two openings that have the same number one after the other."""
 
     __slots__ = (
-        "allowed", "fd", "fdflags", "filetype", "inheriting", "life", "listing", "mirror", "most", "most_inheriting",
-        "object", "owned", "path", "preopen", "reach", "rights", "strict", "withheld",
+        "allowed", "beneath", "fd", "fdflags", "filetype", "inheriting", "life", "listing", "mirror", "most",
+        "most_inheriting", "object", "owned", "path", "preopen", "reach", "rights", "strict", "withheld",
     )  # fmt: skip
 
     def __init__(
@@ -112,13 +111,13 @@ class Descriptor:
         rights: int,
         inheriting: int,
         path: str,
-        *,
         strict: bool,
         fdflags: int = 0,
+        withheld: Withheld = _NOTHING,
+        *,
         preopen: str | None = None,
         owned: bool = True,
-        withheld: Withheld = _NOTHING,
-    ) -> None:
+    ) -> None:  # each opening makes one: passing all by position takes half the time
         self.fd = -1
         """Its number; -1 until it is in a table."""
         self.life = 0
@@ -131,7 +130,7 @@ class Descriptor:
         self.inheriting = inheriting
         self.most = self.most_inheriting = ALL
         """The rights that the guest has not dropped with fd_fdstat_set_rights."""
-        self.allowed = allowed(rights, self.filetype, strict=strict) & ~withheld.cut
+        self.allowed = allowed(rights, self.filetype, strict) & ~(withheld.named | withheld.revoked)
         """The effective rights, which calls check."""
         self.strict = strict
         self.withheld = withheld
@@ -140,6 +139,8 @@ class Descriptor:
         """`Fdflags` bits."""
         self.path = path
         """Its guest path, such as "/data/a.txt" or "<stdin>", for messages."""
+        self.beneath: str | None = None
+        """The beginning of the guest paths of the names in it, once one was asked for."""
         self.preopen = preopen
         """The name under which it was granted; None if the guest opened it."""
         self.owned = owned
@@ -174,7 +175,7 @@ class Descriptor:
             self._update_allowed()
 
     def _update_allowed(self) -> None:
-        self.allowed = allowed(self.rights, self.filetype, strict=self.strict) & ~self.withheld.cut
+        self.allowed = allowed(self.rights, self.filetype, self.strict) & ~self.withheld.cut
         if self.mirror is not None:
             self.mirror.put(self)
 
@@ -208,9 +209,8 @@ class FdTable:
         self.on_close: Callable[[Descriptor], object] | None = None
         self.on_renumber: Callable[[Descriptor, int], object] | None = None
         self._listed: dict[Descriptor, int] = {}  # descriptor -> bytes of its listing, the oldest first
-        self._free: list[int] = []  # a heap of numbers below `_next`; `enter` may have taken some of them
-        self._freed: set[int] = set()  # the same numbers
-        self._next = FIRST
+        self._lowest = FIRST  # no number below it is free
+        self._unused = set(range(FIRST))  # the numbers of standard streams that were never open
         self.lives = 0
         """The number of openings so far."""
         self.mirror: Mirror | None = None
@@ -225,32 +225,31 @@ class FdTable:
 
     def open(self, descriptor: Descriptor, fd: int | None = None) -> Descriptor:
         """Add a descriptor at the smallest free number, or at `fd`, which must be free."""
-        self.require_room()
+        entries = self.entries
+        if len(entries) >= self.max_fds:
+            self.require_room()
         if fd is None:
-            fd = self._lowest_free()
-        self._skip_to(fd)
-        self.lives += 1
-        descriptor.fd = fd
-        descriptor.life = self.lives
-        self._register(descriptor)
+            fd = self._lowest
+            while fd in entries or fd in self._unused:
+                fd += 1
+            self._lowest = fd + 1
+        self.lives = life = self.lives + 1
+        descriptor.life = life
+        self._register(descriptor, fd)
         if self.on_open is not None:
             self.on_open(descriptor)
         return descriptor
 
     def enter(self, descriptor: Descriptor, fd: int, life: int) -> None:
         """Add a descriptor that the mirror opened, with its number and life there."""
-        self._skip_to(fd)
-        descriptor.fd = fd
         descriptor.life = life
-        self._register(descriptor)
+        self._register(descriptor, fd)
 
     def take_out(self) -> list[Descriptor]:
         """Remove all descriptors without closing them, as if none had been opened; `put_back` adds them again."""
         found = list(self.entries.values())
         self.entries.clear()
-        self._free.clear()
-        self._freed.clear()
-        self._next, self.lives = FIRST, 0
+        self._lowest, self._unused, self.lives = FIRST, set(range(FIRST)), 0
         return found
 
     def put_back(self, descriptors: Iterable[tuple[Descriptor, int, int]], freed: Iterable[int], lives: int) -> None:
@@ -259,8 +258,7 @@ class FdTable:
         for descriptor, fd, life in descriptors:
             self.enter(descriptor, fd, life)
         for fd in freed:
-            self._skip_to(fd)
-            self._free_number(fd)
+            self._free(fd)
         self.lives = lives
 
     def reflect(self, mirror: Mirror | None) -> None:
@@ -271,8 +269,11 @@ class FdTable:
             if mirror is not None:
                 mirror.put(descriptor)
 
-    def _register(self, descriptor: Descriptor) -> None:
-        self.entries[descriptor.fd] = descriptor
+    def _register(self, descriptor: Descriptor, fd: int) -> None:
+        descriptor.fd = fd
+        self.entries[fd] = descriptor
+        if fd < FIRST:
+            self._unused.discard(fd)
         if descriptor.withheld.revoked:
             descriptor.update_rights()  # another thread may have revoked rights before it was in the table
         if self.mirror is not None:
@@ -284,25 +285,11 @@ class FdTable:
             self.mirror.drop(descriptor)
             descriptor.mirror = None
 
-    def _lowest_free(self) -> int:
-        while self._free:
-            fd = heapq.heappop(self._free)
-            self._freed.discard(fd)
-            if fd not in self.entries:
-                return fd
-        return self._next
-
-    def _skip_to(self, fd: int) -> None:
-        """Reserve the number `fd`: the numbers between the used ones and `fd` become free."""
-        if fd >= self._next:
-            for skipped in range(self._next, fd):
-                self._free_number(skipped)
-            self._next = fd + 1
-
-    def _free_number(self, fd: int) -> None:
-        if fd not in self._freed:
-            self._freed.add(fd)
-            heapq.heappush(self._free, fd)
+    def _free(self, fd: int) -> None:
+        """Free a number that has been used."""
+        self._unused.discard(fd)
+        if fd < self._lowest:
+            self._lowest = fd
 
     def keep_listing(self, descriptor: Descriptor, listing: Listing) -> None:
         """Keep a directory's listing; the oldest listings are dropped when all together exceed `MAX_LISTED`.
@@ -320,13 +307,21 @@ class FdTable:
 
     def close(self, descriptor: Descriptor) -> None:
         """Remove a descriptor, free its number and close it. An error of closing is raised afterwards."""
-        self._leave(descriptor)
-        del self.entries[descriptor.fd]
-        self._free_number(descriptor.fd)
-        self._listed.pop(descriptor, None)
+        fd = descriptor.fd
+        if self.mirror is not None:
+            self.mirror.drop(descriptor)
+            descriptor.mirror = None
+        del self.entries[fd]
+        if fd < self._lowest:
+            self._lowest = fd
+        if descriptor.listing is not None:
+            self._listed.pop(descriptor, None)
         if self.on_close is not None:
             self.on_close(descriptor)
-        descriptor.close()
+        if descriptor.listing is not None or not descriptor.owned:
+            descriptor.close()
+        else:
+            descriptor.object.close()
 
     def renumber(self, source: Descriptor, target: Descriptor) -> None:
         """Give `source` the number of `target`, which is closed; the same descriptor twice changes nothing."""
@@ -335,12 +330,11 @@ class FdTable:
         old, new = source.fd, target.fd
         self._leave(target)
         self._leave(source)
-        self.entries[new] = source  # before removing the old entry: a thread that revokes rights must find it
+        self._register(source, new)  # before removing the old entry: a thread that revokes rights must find it
         del self.entries[old]
-        self._free_number(old)
-        source.fd = new
-        self._register(source)
-        self._listed.pop(target, None)
+        self._free(old)
+        if target.listing is not None:
+            self._listed.pop(target, None)
         if self.on_close is not None:
             self.on_close(target)
         if self.on_renumber is not None:

@@ -35,7 +35,8 @@ _READ, _WRITE = int(Rights.FD_READ), int(Rights.FD_WRITE)
 
 def name_cost(path: bytes, text: bytes = b"") -> int:
     """The bytes that the new last name of `path` counts for; `text` is the text of a symbolic link."""
-    return NAME_COST + len(path.rstrip(b"/").rpartition(b"/")[2]) + len(text)
+    name = path.rstrip(b"/").rpartition(b"/")[2] if b"/" in path else path
+    return NAME_COST + len(name) + len(text)
 
 
 class Meter:
@@ -277,7 +278,8 @@ class Host:
 
     def has_room_for(self, cost: int) -> bool:
         """Whether the run may still add a name that costs `cost` bytes."""
-        return self.names < self.most_names and cost <= self.most_written - self.written
+        meter = self.meter
+        return self.names < self.most_names and cost <= meter.most_written - meter.written
 
     def require_name(self, cost: int) -> None:
         """Raise NOSPC unless the run may still add a name that costs `cost` bytes (`name_cost`)."""

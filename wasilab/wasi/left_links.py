@@ -21,37 +21,34 @@ class LeftLinks:
     """The links created by one run, by guest path."""
 
     def __init__(self) -> None:
-        self._paths: set[str] = set()
-        self._more = False
-
-    def __len__(self) -> int:
+        self.paths: set[str] = set()
         """Links recorded: without one, `linked` and `renamed` need not be called."""
-        return len(self._paths)
+        self._more = False
 
     def made(self, path: str) -> None:
         """A link was created at `path`."""
-        if len(self._paths) < MOST:
-            self._paths.add(path)
+        if len(self.paths) < MOST:
+            self.paths.add(path)
         else:
             self._more = True
 
     def linked(self, path: str, new_path: str) -> None:
         """The file at `path` got the second name `new_path`."""
-        if path in self._paths:
+        if path in self.paths:
             self.made(new_path)
 
     def renamed(self, path: str, new_path: str) -> None:
         """The file or tree at `path` was moved to `new_path`."""
         beneath = f"{path}/"
-        moved = {each for each in self._paths if each == path or each.startswith(beneath)}
-        self._paths -= moved
-        self._paths |= {new_path + each[len(path) :] for each in moved}
+        moved = {each for each in self.paths if each == path or each.startswith(beneath)}
+        self.paths -= moved
+        self.paths |= {new_path + each[len(path) :] for each in moved}
 
     def remarks(self, directories: Mapping[str, Directory]) -> list[str]:
         """A sentence for each link that leads out of its directory; `directories` by guest path."""
         lasting = {name: each for name, each in directories.items() if getattr(each, "lasting", False)}
         found = []
-        for path in sorted(self._paths):
+        for path in sorted(self.paths):
             holders = [name for name in lasting if path.startswith(f"{name.rstrip('/')}/")]
             if not holders:
                 continue

@@ -84,7 +84,7 @@ def of_type(filetype: int) -> int:
     return _OF_TYPE.get(filetype, STREAM)
 
 
-def allowed(rights: int, filetype: int, *, strict: bool) -> int:
+def allowed(rights: int, filetype: int, strict: bool) -> int:
     """The effective rights of a descriptor that has `rights`."""
     if strict:
         return rights | _TELL if rights & _SEEK else rights

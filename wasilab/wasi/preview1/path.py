@@ -46,6 +46,7 @@ _CREAT, _ODIRECTORY, _EXCL, _TRUNC = (int(f) for f in Oflags)
 _APPEND, _DSYNC, _NONBLOCK, _RSYNC, _SYNC = (int(f) for f in Fdflags)
 _READ, _WRITE = int(R.FD_READ), int(R.FD_WRITE)
 _CREATE_FILE, _SET_SIZE = int(R.PATH_CREATE_FILE), int(R.PATH_FILESTAT_SET_SIZE)
+_READ_ONLY_FILE = r.FILE & ~r.WRITING
 _FD_DATASYNC, _FD_SYNC = int(R.FD_DATASYNC), int(R.FD_SYNC)
 
 
@@ -89,11 +90,13 @@ def path_open(
     """
     _check_flags(dirflags, oflags, fdflags)
     name = _name(path)
-    cut = d.withheld.cut
+    withheld, strict = d.withheld, host.strict
+    cut = withheld.named | withheld.revoked
     if cut:
         _check_withheld(host, d, name, oflags, base, cut)
-    if host.strict:
-        _check_rights(host, d, name, oflags, base, fdflags)
+    if strict:
+        if oflags or fdflags or base & _WRITE:
+            _check_rights(host, d, name, oflags, base, fdflags)
         base &= d.inheriting
     host.fds.require_room()
     write = base & _WRITE != 0
@@ -110,16 +113,9 @@ def path_open(
         if write and filetype == _DIRECTORY:
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
         kept, passed = _rights(host, d, filetype, how, base, inheriting)
-        descriptor = Descriptor(
-            opened,
-            kept,
-            passed,
-            _full(d, name),
-            strict=host.strict,
-            # A directory has no flags of its own (POSIX ignores O_NONBLOCK and the like there).
-            fdflags=0 if filetype == _DIRECTORY else fdflags,
-            withheld=d.withheld,
-        )
+        if filetype == _DIRECTORY:
+            fdflags = 0  # a directory has no flags of its own (POSIX ignores O_NONBLOCK and the like there)
+        descriptor = Descriptor(opened, kept, passed, _full(d, name), strict, fdflags, withheld)
         return host.fds.open(descriptor).fd
     except BaseException:
         opened.close()
@@ -170,12 +166,10 @@ def _check_withheld(host: Host, d: Descriptor, name: str, oflags: int, base: int
 
 def _rights(host: Host, d: Descriptor, filetype: int, how: OpenHow, base: int, inheriting: int) -> tuple[int, int]:
     """The rights of a new descriptor opened beneath `d`."""
-    of_type = r.of_type(filetype)
     if not host.strict:
-        kept = of_type & ~(0 if how.read else _READ) & ~(0 if how.write else _WRITE)
+        kept = r.of_type(filetype) & ~(0 if how.read else _READ) & ~(0 if how.write else _WRITE)
         return kept & ~_SET_SIZE, r.INHERITING if filetype == _DIRECTORY else 0
-    if filetype == _REGULAR and not how.write:
-        of_type &= ~r.WRITING
+    of_type = _READ_ONLY_FILE if filetype == _REGULAR and not how.write else r.of_type(filetype)
     return base & of_type & d.inheriting & ~d.withheld.named, inheriting & d.inheriting
 
 
@@ -379,7 +373,7 @@ def path_link(host: Host, old: Descriptor, old_flags: int, old_path: bytes, new:
     except Refused as error:
         raise _of_two(host, error, old, name, new, new_name) from None
     _added(host, cost)
-    if host.links:
+    if host.links.paths:
         host.links.linked(_full(old, name), _full(new, new_name))
 
 
@@ -404,14 +398,14 @@ def path_rename(host: Host, old: Descriptor, old_path: bytes, new: Descriptor, n
     POSIX: https://pubs.opengroup.org/onlinepubs/9799919799/functions/renameat.html
     """
     name, new_name = _name(old_path), _name(new_path)
-    replaces = _exists(new, new_name, False)
+    replaces = _has(new, new_name)
     try:
         old.object.rename(name, new.object, new_name)
     except Refused as error:
         raise _of_two(host, error, old, name, new, new_name) from None
-    if replaces and not _exists(old, name, False):  # two names of one file both stay
+    if replaces and not _has(old, name):  # two names of one file both stay
         host.names -= 1
-    if host.links:
+    if host.links.paths:
         host.links.renamed(_full(old, name), _full(new, new_name))
 
 
@@ -436,15 +430,26 @@ def _exists(d: Descriptor, name: str, follow: bool) -> bool:
     return True
 
 
+def _has(d: Descriptor, name: str) -> bool:
+    """Whether a name exists, a final link not followed."""
+    has_name = getattr(d.object, "has_name", None)
+    return _exists(d, name, False) if has_name is None else has_name(name)
+
+
 def _full(d: Descriptor, name: str) -> str:
     """The guest path of `name` in `d`, lexically: links are not followed."""
+    if "/" not in name and name not in (".", ".."):
+        beneath = d.beneath
+        if beneath is None:
+            beneath = d.beneath = posixpath.normpath(f"{d.path.rstrip('/')}/x")[:-1]
+        return beneath + name
     return posixpath.normpath(f"{d.path.rstrip('/')}/{name}")
 
 
 def _added(host: Host, cost: int) -> None:
     """Count a new name."""
     host.names += 1
-    host.written += cost
+    host.meter.written += cost
 
 
 def _name(raw: bytes) -> str:
