@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+import wasilab
 from wasilab.engine.instances import GuestError, Live
 from wasilab.engine.limits import Limits
 from wasilab.engine.outcome import Frame, Outcome
-from wasilab.module.module import Module, load
+from wasilab.module.module import Module, from_wat, load
 from wasilab.wasi.host import Host
 
 from .guests import imports, run, wat
@@ -251,6 +252,37 @@ def test_what_cannot_be_instantiated_is_a_guest_error() -> None:
         live(load(b'(module (import "env" "f" (func)))'))
     with pytest.raises(GuestError, match="unreachable"):
         live(load(b"(module (func $f unreachable) (start $f))"))
+
+
+@pytest.mark.parametrize(
+    ("imported", "preloads", "said"),
+    [
+        ("env:f", {"env": "ff g"}, "m imports function env.f, and what is given as 'env' does not export it: it "
+         "exports ff, g; did you mean 'ff'?"),
+        ("env:f env:zzz", {"env": ""}, "m imports function env.f, function env.zzz, and what is given as 'env' does "
+         "not export them: it exports nothing"),
+        ("other:x env:f", {"env": "g"}, "m imports function env.f, and what is given as 'env' does not export it: it "
+         "exports g"),
+        ("other:x", {"env": "g"}, "m imports what nothing here provides: function other.x; give a module that exports "
+         "it with --preload other=FILE (preload={'other': module})"),
+        ("env:f", {"env": "f < b:f", "b": "f"}, "env imports function b.f, and 'b' is given after it: preloads are "
+         "instantiated in their order, so give 'b' before env"),
+        ("env:f", {"b": "f", "env": "f < b:f"}, ""),
+        ("env:f", {"env": " ".join(f"g{n}" for n in range(1010))}, "m imports function env.f, and what is given as "
+         "'env' does not export it: it exports g0, g1, g2, g3, g4, g5, g6, g7 and 1,002 more"),
+    ],
+)  # fmt: skip
+def test_a_missing_import_says_what_is_given_instead(imported: str, preloads: dict[str, str], said: str) -> None:
+    def module(name: str, exports: str) -> Module:
+        names, _, needs = exports.partition(" < ")
+        wanted = "".join('(import "{}" "{}" (func))'.format(*each.split(":")) for each in needs.split())
+        functions = "".join(f'(func (export "{each}"))' for each in names.split())
+        return from_wat(f"(module {wanted} {functions})", name=name)
+
+    outcome = wasilab.run(
+        module("m", f"_start < {imported}"), preload={name: module(name, text) for name, text in preloads.items()}
+    ).outcome
+    assert outcome.message == said
 
 
 def test_an_outcome_knows_whether_all_went_well() -> None:

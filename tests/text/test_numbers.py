@@ -10,6 +10,7 @@ from wasilab.text.numbers import (
     counted,
     duration,
     exact_size,
+    listed,
     parse_count,
     parse_duration,
     parse_size,
@@ -31,6 +32,11 @@ def test_duration(ns: float, text: str) -> None:
 @pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (1023, "1023 B"), (4096, "4.0 KiB"), (3 << 30, "3.0 GiB")])
 def test_size(count: int, text: str) -> None:
     assert size(count) == text
+
+
+def test_listed() -> None:
+    assert (listed([]), listed("ab"), listed("abc", 2)) == ("nothing", "a, b", "a, b and 1 more")
+    assert listed(map(str, range(1009)), 1) == "0 and 1,008 more"
 
 
 def test_counted() -> None:

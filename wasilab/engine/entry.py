@@ -17,6 +17,7 @@ import wasmtime
 
 from ..module.binary import FuncType
 from ..module.module import Module
+from ..text.numbers import listed
 from .calls import raw as _raw
 from .values.checked_call import checked_entry
 from .values.references import ForeignReference, FunctionReference
@@ -36,8 +37,7 @@ def offer(module: Module) -> str:
     names = [e.name for e in module.exports if e.kind == "func" and not e.name.startswith("__")]
     if not names:
         return "it exports no function at all"
-    shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-    return f"name a function with --invoke: {shown}"
+    return f"name a function with --invoke: {listed(names, 10)}"
 
 
 class Exported(Mapping[str, ExternItem]):

@@ -231,7 +231,9 @@ class Session:
             unknown_imports=self.options.unknown_imports,
         )  # fmt: skip
         self.links.insert(0, link) if number == 0 else self.links.append(link)
-        imports = link.imports(compiled, provided, self._origins)
+        imports = link.imports(
+            compiled, provided, self._origins, later=list(self._preload)[number:] if number else ()
+        )
         try:
             return wasmtime.Instance(self.store, compiled, imports)
         except wasmtime.WasmtimeError as error:

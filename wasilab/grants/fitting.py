@@ -7,11 +7,12 @@ because the user would look in vain for what it was to do.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from ..capabilities.host.sockets import ListenSocket
 from ..engine.compiling.engine_options import EngineOptions
 from ..module.module import Module
+from ..text.numbers import listed
 from ..wasi.preview1.spec import MODULES
 from .fields import grant_fields
 from .value import GrantError, GrantValue
@@ -32,7 +33,8 @@ def without_effect(module: Module, grants: GrantValue, preload: Mapping[str, Mod
     wanted = {item.module for each in (module, *preload.values()) for item in each.imports}
     for name in preload:
         if name not in wanted:
-            yield _no_effect(f"--preload {name}", module, f"no import is of {name!r}, only of {_listed(wanted)}")
+            others = listed(map(repr, sorted(wanted)))
+            yield _no_effect(f"--preload {name}", module, f"no import is of {name!r}, only of {others}")
     for name, about in grant_fields(type(grants)).items():
         if about.component_only and getattr(grants, name):
             yield _no_effect(about.flag, module, f"preview 1 {about.component_only}; only components have one")
@@ -40,11 +42,6 @@ def without_effect(module: Module, grants: GrantValue, preload: Mapping[str, Mod
         yield _no_effect(
             "--listen", module, f"{_UNSTABLE}, the WASI that it imports, has no call that accepts connections"
         )
-
-
-def _listed(names: Collection[str]) -> str:
-    shown = ", ".join(map(repr, sorted(names)[:8]))
-    return shown + (f" and {len(names) - 8:,} more" if len(names) > 8 else "") if names else "nothing"
 
 
 def _no_effect(flag: str, module: Module, why: str) -> str:

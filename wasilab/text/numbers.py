@@ -6,6 +6,7 @@ Escaping of guest text is in `escape.py`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 SIZE_UNITS = {
     "": 1, "b": 1,
@@ -74,6 +75,13 @@ def exact_size(count: int) -> str:
 def counted(count: int, noun: str, plural: str = "") -> str:
     """A count with its noun: "1 call", "12 calls", "1,000,000 calls"."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def listed(words: Iterable[str], most: int = 8) -> str:
+    """The first words, and how many more there are: "a, b and 1,200 more"; "nothing" for none."""
+    found = list(words)
+    more = f" and {len(found) - most:,} more" if len(found) > most else ""
+    return ", ".join(found[:most]) + more if found else "nothing"
 
 
 def time_unit(span_ns: float) -> tuple[float, str]:

@@ -6,6 +6,7 @@ import fnmatch
 
 from ...module.module import Module
 from ...text.escape import visible
+from ...text.numbers import listed
 from ..claim import Claim, CourseError, Finding, Judged, quoted
 
 _EVERY_PROGRAM = frozenset({"_start", "_initialize", "memory"})
@@ -66,8 +67,7 @@ def _imported(module: Module) -> list[str]:
 
 
 def _listed(names: list[str]) -> str:
-    shown = ", ".join(visible(name) for name in names[:6])
-    return f"{shown} and {len(names) - 6} more" if len(names) > 6 else shown or "nothing"
+    return listed(map(visible, names), 6)
 
 
 def _check_patterns(name: str, patterns: tuple[str, ...]) -> None:

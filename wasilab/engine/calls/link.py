@@ -15,7 +15,7 @@ Not here: what a call does (`wasi/`), the source of a trampoline (`codegen.py`),
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import FunctionType
 from typing import Any, cast
 
@@ -23,6 +23,8 @@ import wasmtime
 
 from ...module.binary import FuncType
 from ...module.module import Import, Module
+from ...text.nearest import did_you_mean
+from ...text.numbers import listed
 from ...trace.record.layout import Flag
 from ...trace.record.recorder import Recorder
 from ...trace.record.writing import meta
@@ -132,15 +134,16 @@ class Link:
 
     def imports(
         self, compiled: wasmtime.Module, provided: Mapping[str, Mapping[str, ExternItem]],
-        origins: Origins | None = None,
+        origins: Origins | None = None, later: Collection[str] = (),
     ) -> list[ExternItem]:  # fmt: skip
         """A value for each import of the module, in order. `provided`: module name -> exports of a preloaded module;
-        `origins`: those exports that are WASI functions; this instance gets its own.
+        `origins`: those exports that are WASI functions; this instance gets its own. `later`: the names of the preloads
+        that are not there yet.
 
         Raises `LinkError` naming every import that nothing provides.
         """
         answers: list[ExternItem] = []
-        missing: list[str] = []
+        missing: list[Import] = []
         for position, item in enumerate(self.module.imports):
             given = provided.get(item.module, {}).get(item.name)
             origin = (origins or {}).get((item.module, item.name))
@@ -156,9 +159,9 @@ class Link:
                 kind = kind_of(item)
                 self.warnings.append(f"{item.module}.{item.name} is provided by nothing: it is an empty {kind}")
             else:
-                missing.append(f"{kind_of(item)} {item.module}.{item.name}")
+                missing.append(item)
         if missing:
-            raise LinkError(self._missing(missing))
+            raise LinkError(self._missing(missing, provided, later))
         return answers
 
     def _answers(self, item: Import) -> bool:
@@ -174,9 +177,25 @@ class Link:
             return unknown in ("trap", "default")
         return unknown != "error" or _served(MODULES[item.module].get(item.name), item.type)
 
-    def _missing(self, missing: list[str]) -> str:
-        shown = ", ".join(missing[:8]) + (f" and {len(missing) - 8:,} more" if len(missing) > 8 else "")
-        first = next(item.module for item in self.module.imports if f"{item.module}.{item.name}" in missing[0])
+    def _missing(
+        self, missing: list[Import], provided: Mapping[str, Mapping[str, ExternItem]], later: Collection[str]
+    ) -> str:
+        """What to say of imports that nothing provides: those of one given module, else all of them."""
+        given = next((item.module for item in missing if item.module in provided), None)
+        if given is not None:
+            lacking, exports = [item for item in missing if item.module == given], provided[given]
+            return (
+                f"{self.module.name} imports {listed(map(_shown, lacking))}, and what is given as {given!r} does not "
+                f"export {'it' if len(lacking) == 1 else 'them'}: it exports {listed(exports)}"
+                f"{did_you_mean(lacking[0].name, exports)}"
+            )
+        shown = listed(map(_shown, missing))
+        first = missing[0].module
+        if first in later:
+            return (
+                f"{self.module.name} imports {shown}, and {first!r} is given after it: preloads are instantiated in "
+                f"their order, so give {first!r} before {self.module.name}"
+            )
         if self._unknown_imports == "error" and first in MODULES:
             return (
                 f"{self.module.name} imports what WASI preview 1 does not have: {shown}; "
@@ -187,7 +206,7 @@ class Link:
             hint = "it is built for WASI 0.2; compile for wasm32-wasip1 instead"
         elif first in ("wasi", "wasi_nn", "wasi_ephemeral_nn") or first.startswith("wasi_"):
             hint = "only wasi_snapshot_preview1 and wasi_unstable are provided"
-        elif first == "env" and all(name.startswith("function emscripten") for name in missing[:1]):
+        elif first == "env" and missing[0].name.startswith("emscripten"):
             hint = "it is built for JavaScript by Emscripten; compile for wasm32-wasi instead"
         return f"{self.module.name} imports what nothing here provides: {shown}; {hint}"
 
@@ -383,3 +402,7 @@ def _function_type(wanted: FuncType, imports: Sequence[wasmtime.ImportType], pos
     return wasmtime.FuncType(
         [_VALTYPES[name]() for name in wanted.params], [_VALTYPES[name]() for name in wanted.results]
     )
+
+
+def _shown(item: Import) -> str:
+    return f"{kind_of(item)} {item.module}.{item.name}"

@@ -10,7 +10,7 @@ import wasmtime
 from ...capabilities.waiting import Interrupted
 from ...module.binary import WasmFormatError
 from ...module.module import Module
-from ...text.numbers import counted
+from ...text.numbers import counted, listed
 from ...wasi.components import value_types as v
 from ...wasi.components.catalogue import INTERFACES, WORLDS
 from ...wasi.components.interfaces import parts
@@ -89,8 +89,7 @@ class ComponentSession(Session):
         if len(missing) == 1:
             raise LinkError(unknown_interface(missing[0]))
         if missing:
-            shown = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
-            raise LinkError(f"the component imports what wasilab does not provide: {shown}")
+            raise LinkError(f"the component imports what wasilab does not provide: {listed(missing)}")
 
     def open(self) -> None:
         """Instantiate. May run the guest's start functions."""

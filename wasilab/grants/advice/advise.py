@@ -25,7 +25,7 @@ from ...capabilities.protocols import Directory, File
 from ...capabilities.random import Random
 from ...engine.limits import Limits
 from ...text.escape import visible
-from ...text.numbers import counted
+from ...text.numbers import counted, listed
 from ...text.shell import join
 from ...trace.trace import Trace
 from ..forms.flags import dir_flags, to_flags
@@ -366,8 +366,7 @@ def _peaks(limits: Limits, evidence: Evidence) -> Limits:
 
 def _files(paths: Mapping[str, bool]) -> str:
     """A few of the paths, escaped, and how many more."""
-    shown = [repr(path) for path in sorted(paths)[:3]]
-    return ", ".join(shown) + (f" and {len(paths) - 3:,} more" if len(paths) > 3 else "")
+    return listed(map(repr, sorted(paths)), 3)
 
 
 def _words(calls: Counter[str], first: int) -> str:

@@ -24,7 +24,7 @@ from ...module.binary import WasmFormatError
 from ...module.module import Module
 from ...module.module_words import FAMILY_WORDS
 from ...text.escape import shorten, visible
-from ...text.numbers import counted, size
+from ...text.numbers import counted, listed, size
 from ...text.shell import join
 from ...trace.maps.file_tree import FileUse
 from ...wasi.library import LIBRARY_LOOKUP
@@ -265,5 +265,4 @@ def _own(use: FileUse) -> bool:
 
 
 def _some(names: Sequence[str], most: int = 3) -> str:
-    shown = ", ".join(shorten(visible(name), 60) for name in names[:most])
-    return shown + (f" and {len(names) - most:,} more" if len(names) > most else "")
+    return listed((shorten(visible(name), 60) for name in names), most)

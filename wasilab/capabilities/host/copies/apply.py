@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from ....text.escape import visible
+from ....text.numbers import listed
 from ...memory.changes import ApplyError, Baseline, Changes, Modified
 from ...memory.memdir import walk_nodes
 from ...memory.memtree import DirNode, FileNode, LinkNode, Node
@@ -254,6 +255,4 @@ def _deepest_first(path: str) -> tuple[int, str]:
 
 def _names(paths: Iterable[str]) -> str:
     """Some paths for a message."""
-    found = sorted(set(paths))
-    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    return ", ".join(visible(path) for path in found[:_NAMED]) + more
+    return listed(map(visible, sorted(set(paths))), _NAMED)
