@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random, run
+from wasilab.engine.isolate.sandbox import LAYERS
 from wasilab.grants.live.ask import Answer
 from wasilab.grants.value import GrantError
 from wasilab.panels.panel import Panel
@@ -208,6 +211,37 @@ def test_the_panel_of_an_isolated_run_runs_it_isolated(shown: Callable[..., Pane
     assert "Ended well" in it.verdict.value
     assert it.run is not first
     assert going(it).isolate is True
+    layers = going(it).layers
+    assert layers, "some layers are always there"
+    said = "All 8 layers of the sandbox were active" if len(layers) == len(LAYERS) else "lacks some layers"
+    assert said in it.title.value
+    for name, meaning in LAYERS.items():
+        assert (f"{name} ({meaning})" in it.title.value) is (name not in layers)
+
+
+LABELLED = [(False, "not isolated"), (True, "isolated"), ("strict", "isolated, strict")]
+
+
+@pytest.mark.parametrize(("isolate", "label"), LABELLED)
+def test_the_panel_says_whether_its_runs_are_isolated(shown: Callable[..., Panel], isolate: Any, label: str) -> None:
+    it = shown(READER.module(), isolate=isolate)
+    described, text, tip = re.findall(
+        r'aria-describedby="([^"]+)" [^>]*>([^<]+)</button><span role="tooltip" id="([^"]+)">', it.title.value
+    )[0]
+    assert (described, text) == (tip, label), "a screen reader reads the explanation of the label"
+    assert ("this notebook's own process" in it.title.value) is (isolate is False)
+    assert ("only if this machine has all layers" in it.title.value) is (isolate == "strict")
+    static = static_html(it.model.module, it.grants, it.run, it.model.isolate)
+    assert f"<b>guest</b>, {label}" in static
+    assert ("a process of their own, which" in static) is bool(isolate)
+    assert "tooltip" not in shown().title.value, "without a program there are no runs"
+
+
+def test_a_run_that_was_not_isolated_is_not_called_isolated(shown: Callable[..., Panel]) -> None:
+    first = run(READER.module(), (), Grants(dirs={"/d": MemDir({"a.txt": "x"})}))
+    assert first.layers is None
+    assert "The run shown here was not isolated." in shown(first, isolate=True).title.value
+    assert "The run shown here" not in shown(first).title.value
 
 
 def test_input_is_typed_into_a_running_run(shown: Callable[..., Panel]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from .contrast import contrast, over, read
 from .lab import REPOSITORY, Lab, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -262,5 +263,55 @@ def test_where_buttons_do_not_work_a_question_is_put_in_the_input_box(lab: Lab, 
     page.page.get_by_text("hello from the file", exact=True).wait_for()
     page.page.get_by_text("the next cell", exact=True).wait_for()
     page.idle()
+    assert page.errors == []
+    page.close()
+
+
+def test_whether_runs_are_isolated_is_explained_to_pointer_keyboard_and_screen_reader(lab: Lab, browser: Any) -> None:
+    program = "module = wasilab.compile('(module (memory (export \"memory\") 1) (func (export \"_start\")))', 'wat')"
+    lab.write("isolated.ipynb", [f"import wasilab\n{program}", "wasilab.panel(module, isolate=True)"])
+    page = lab.open(browser, "isolated.ipynb", width=1250, height=900)
+    page.command("application:toggle-left-area")
+    page.run_all()
+    panel = Panel(page)
+    label = panel.root.get_by_role("button", name="isolated", exact=True)
+    tip = panel.root.get_by_role("tooltip", include_hidden=True)
+    assert not tip.is_visible()
+    words = "Its programs run in a process of their own"
+    described = page.page.context.new_cdp_session(page.page)
+    seen = described.send("Accessibility.getFullAXTree")["nodes"]
+    (node,) = [each for each in seen if each.get("role", {}).get("value") == "button"
+               and each.get("name", {}).get("value") == "isolated"]  # fmt: skip
+    assert node["description"]["value"].startswith(words), "a screen reader reads it with the label"
+
+    label.hover()
+    assert tip.is_visible()
+    tip.hover()
+    assert tip.is_visible(), "the pointer may move onto it"
+    page.page.mouse.move(5, 5)
+    assert not tip.is_visible()
+
+    panel.root.get_by_role("button", name="Run", exact=True).focus()
+    page.page.keyboard.press("Shift+Tab")
+    assert label.evaluate("(it) => it === document.activeElement"), "it is in the order of the tab key"
+    assert tip.is_visible()
+    for theme in ("Light", "Dark"):
+        page.theme(theme)
+        label.focus()
+        for width in (1250, 480):
+            page.page.set_viewport_size({"width": width, "height": 900})
+            shot(page, f"isolated-{theme}-{width}")
+            colours = label.evaluate("""(it) => { let node = it;
+                while (getComputedStyle(node).backgroundColor === 'rgba(0, 0, 0, 0)') node = node.parentElement;
+                return [getComputedStyle(it).color, getComputedStyle(node).backgroundColor]; }""")
+            paper = read(colours[1])
+            assert contrast(over(read(colours[0]), paper), paper) >= 4.5
+            box, area = tip.bounding_box(), page.page.locator(".jp-WindowedPanel-outer").bounding_box()
+            assert box["x"] >= area["x"]
+            assert box["x"] + box["width"] <= area["x"] + area["width"], "it is not cut off"
+    page.page.keyboard.press("Escape")
+    page.page.wait_for_function("() => !document.activeElement.closest('.wasilab-isolation')")
+    page.page.mouse.move(5, 5)
+    assert not tip.is_visible(), "Escape closes it"
     assert page.errors == []
     page.close()

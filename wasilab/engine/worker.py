@@ -52,6 +52,8 @@ class Running:
         self.state: State = "compiling"
         self.outcome: Outcome | None = None
         self.done = threading.Event()
+        self.layers: list[str] | None = None
+        """The active layers of its sandbox, by name; None if it has none, or until they are active."""
         self.waker: Callable[[], object] | None = None
         """Called last, after `done` is set."""
         self.started = session.host.run_time() / 1e9

@@ -32,6 +32,7 @@ from ..views.report.verdict import mood, verdict
 from . import table
 from .boxes import classed, put, question_box, refusal_box, small
 from .chooser import Chooser
+from .isolation_label import isolation_html
 from .model import PanelModel
 from .rows import Bounds, Faults, Folder, Group, Sockets, group_for, set_disabled
 
@@ -84,7 +85,7 @@ class Panel(w.VBox):  # type: ignore[misc]
         self._shown: list[str] = []
         self._picture: TimelineWidget | None = None
         self.said = classed(w.HTML(), "wasilab-said")
-        self.title = w.HTML()
+        self.title = classed(w.HTML(), "wasilab-heading")
         self.verdict = w.HTML()
         self.output = w.HTML()
         self.bar = self._make_bar()
@@ -132,7 +133,7 @@ class Panel(w.VBox):  # type: ignore[misc]
         bundle = super()._repr_mimebundle_(**options)
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         if data is not None:
-            data["text/html"] = table.static_html(self.model.module, self.grants, self.run)
+            data["text/html"] = table.static_html(self.model.module, self.grants, self.run, self.model.isolate)
             data["text/plain"] = f"<Panel: {command_line(self.grants, self.model.module)}>"
         return bundle
 
@@ -258,7 +259,8 @@ class Panel(w.VBox):  # type: ignore[misc]
             self._show_more()
             name = html_text(model.module.name) if model.module is not None else "no program yet"
             args = " ".join(html_text(arg) for arg in model.args)
-            self.title.value = f'<span class="wasilab-title">Grants of {name}</span> <code>{args}</code>'
+            apart = isolation_html(model.isolate, self.run, f"isolation-{self.model_id}") if model.module else ""
+            self.title.value = f'<span class="wasilab-title">Grants of {name}</span> <code>{args}</code>{apart}'
             self._buttons()
             self._figures()
             self._questions()

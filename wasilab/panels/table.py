@@ -21,6 +21,7 @@ from ..views.report.as_command import command_line
 from ..views.report.refused import refusals
 from ..views.subject import as_subject
 from ..wasi.rights import INHERITING, names, of_read_only
+from .isolation_label import LABELS, Isolate, explanation
 
 FAMILIES_OF_ROW = {"clock": ("clock", "poll")}
 """The families of calls that a row covers if not only its own: a timer is a poll."""
@@ -143,8 +144,8 @@ def warning_html(text: str) -> str:
     return f'<div class="wasilab-warning" role="note">▲ {html_text(text)}</div>' if text else ""
 
 
-def static_html(module: Module | None, grants: Grants, run: Run | None) -> str:
-    """The whole panel as a table, with the grants as a command line below it."""
+def static_html(module: Module | None, grants: Grants, run: Run | None, isolate: Isolate = False) -> str:
+    """The whole panel as a table, with the grants as a command line below it; `isolate`: as `panel`'s."""
     trace = run.trace if run is not None and run.traced else None
     rows = []
     before = ""
@@ -165,11 +166,12 @@ def static_html(module: Module | None, grants: Grants, run: Run | None) -> str:
             f"<td>{injected_html(trace)}</td><td></td></tr>"
         )
     heads = "".join(f"<th scope=col>{name}</th>" for name in ("", "grant", "asked for", "granted", "used", "refused"))
-    title = f"Grants of <b>{html_text(module.name)}</b>" if module is not None else "Grants"
+    title = f"Grants of <b>{html_text(module.name)}</b>, {LABELS[isolate]}" if module is not None else "Grants"
+    apart = f'<p class="wasilab-dim">{LABELS[isolate]}: {explanation(isolate, run)}</p>' if module is not None else ""
     return (
         f'<style>{css()}</style><div class="wasilab-panel wasilab-static" dir="ltr"><p>{title}</p>'
         f'<div class="wasilab-wide"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
-        f'<p class="wasilab-dim">limits: {html_text(limits_words(grants.limits))}</p>'
+        f'<p class="wasilab-dim">limits: {html_text(limits_words(grants.limits))}</p>{apart}'
         f"<p><code>{html_text(command_line(grants, module))}</code></p></div>"
     )
 

@@ -107,6 +107,11 @@ class Run:
         return "strict" if level == "strict" else level is not None
 
     @property
+    def layers(self) -> list[str] | None:
+        """The active layers of an isolated run's sandbox; None for a run in this process, or until they are active."""
+        return self._running.layers
+
+    @property
     def outcome(self) -> Outcome:
         """How it ended: kind, exit code, message, the guest's stack. Raises `RunError` while it runs."""
         outcome = self._outcome or self._running.outcome

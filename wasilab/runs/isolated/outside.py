@@ -93,7 +93,7 @@ CODES = Codes()
 
 
 class IsolatedRunning(Running):
-    """A guest in a confined process. `layers` names the active sandbox layers; None until they are active."""
+    """A guest in a confined process."""
 
     def __init__(
         self, session: Session, prepared: Prepared, worker: Worker, level: Isolation, args: Sequence[str | bytes],
@@ -106,7 +106,6 @@ class IsolatedRunning(Running):
         super().__init__(session, self._talk, worker, watch)
         if watch is not None:
             self.on_done(watch.close)
-        self.layers: list[str] | None = None
         self._prepared = prepared
         self._level = level
         self._args = args
