@@ -31,6 +31,13 @@ test("without the kernel the page knows the open descriptors and the output", ()
   assert.deepEqual([at(1).stdout, at(3).stdout, at(9).stderr], [["", ""], ["1 write", "one"], ["1 write", "two"]]);
 });
 
+test("without the kernel the instance of a descriptor is told from its number", () => {
+  const store = filled(10);
+  store.meta.lives = ["opener 3</data>", "a <b> 4</data/x 5<y>>", "7<plain 8<p>>"].map((label, life) => ({ life, label, from: 0, to: null }));
+  assert.deepEqual(localState(store, 1).descriptors.map((one) => [one[6], one[1], one[2]]),
+    [["opener", "3", "/data"], ["a <b>", "4", "/data/x 5<y>"], ["", "7", "plain 8<p>"]]);
+});
+
 test("what differs between two moments is found by its key", () => {
   assert.deepEqual([...differences([[1, "a"], [2, "b"]], [[1, "a"], [2, "c"], [3, "d"]])], [2, 3]);
 });

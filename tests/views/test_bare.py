@@ -215,3 +215,39 @@ def test_a_passed_descriptor_is_an_arrow_that_pointer_and_keys_reach(
     shot(page.page, f"passed-by-instance-{'dark' if dark else 'light'}-{width}")
     line.host.locator("select[aria-label='Lanes by']").select_option("family")
     line.until(f"{arrows}.drawn === 0")
+
+
+@pytest.mark.parametrize(("dark", "width"), [(False, 1000), (True, 420)])
+def test_the_state_of_several_instances_names_the_instance_of_each_descriptor(
+    bare: Any, tmp_path: Path, dark: bool, width: int
+) -> None:
+    with lab_of(tmp_path) as lab:
+        trace = passing_trace(lab)
+        last = len(trace) - 1
+        then = trace.moment(last)
+        assert [(one.instance, one.fd) for one in then.descriptors] == [("opener", 3), ("opener", 4), ("reader", 3)]
+        assert then.fd(3, "reader").path == "<opener>/data/a.txt"
+        assert then.fd(4).instance == "opener"
+        with pytest.raises(KeyError, match="in several instances: say instance='opener' or 'reader'"):
+            then.fd(3)
+        assert "instance  fd  path" in str(then)
+        assert {one.instance for one in lab["opener"].trace.moment(0).descriptors} == {""}, "its own trace is of one"
+        page = bare(trace, dark=dark, width=width)
+        line, panel = page.line, page.line.host.locator("section.travel")
+        line.host.locator("[role=tab]", has_text="State").click()
+        for partial in (False, True):
+            if partial:  # as without a kernel
+                line.js("view.asker.ask = () => Promise.reject(new Error('no kernel'))")
+                line.js("view.travel.reset()")
+            line.js(f"view.travel.to({last})")
+            line.until(f"view.travel.shown?.seq === {last} && !!view.travel.shown.partial === {str(partial).lower()}")
+            heads = panel.locator("th").all_inner_texts()
+            assert heads[:3] == ["instance", "fd", "path"]
+            rows = [row.locator("td").all_inner_texts()[:2] for row in panel.locator("tbody tr").all()]
+            assert ["opener", "3"] in rows
+            assert partial or ["reader", "3"] in rows, "the page knows that it was given back"
+        shot(page.page, f"state-of-instances-{'dark' if dark else 'light'}-{width}")
+    one = bare(wasilab.run(wat("random_get", "(drop (call $random_get (i32.const 0) (i32.const 1)))")))
+    one.line.host.locator("[role=tab]", has_text="State").click()
+    one.line.until("view.travel.shown !== null")
+    assert "instance" not in one.line.host.locator("section.travel th").all_inner_texts(), "one instance needs no name"

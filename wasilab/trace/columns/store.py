@@ -286,6 +286,11 @@ class Store:
         found = self.meta.get("instances")
         return [str(name) for name in found] if isinstance(found, list) else []
 
+    def instance_of(self, life: int) -> str:
+        """The name of the instance whose descriptor a life is, in a merged trace; else ""."""
+        instances, number = self.instances, life >> LIFE_BITS
+        return instances[number] if number < len(instances) else ""
+
     @property
     def raw_frames(self) -> Sequence[Frame]:
         """Every distinct frame as recorded, without its line; the first entry is the function."""

@@ -18,7 +18,7 @@ from ..calls import Calls
 from ..columns.decode import Batch
 from ..columns.places import Places
 from ..columns.records import Array
-from ..columns.store import Store, text_of
+from ..columns.store import LIFE_BITS, Store, text_of
 from ..record.layout import Life
 from ..strace.values import SHORT_RIGHTS, names_of
 from .files import FD_WRITE, FileContent, Files, FileStory, output_column
@@ -101,7 +101,8 @@ class History:
     def _open(self, seq: int) -> list[Life]:
         lives, opened, closed = self._table
         found = [lives[at] for at in np.flatnonzero((opened <= seq) & (closed > seq)).tolist()]
-        return sorted(found, key=lambda life: life.number_at(seq + 1))
+        bits = LIFE_BITS if self.calls.store.instances else 64
+        return sorted(found, key=lambda life: (life.life >> bits, life.number_at(seq + 1)))
 
     def _descriptor(self, life: Life, row: int, seq: int) -> OpenDescriptor:
         regular = life.kind == t.Filetype.REGULAR_FILE and not life.type
@@ -112,7 +113,7 @@ class History:
         shown = "" if held.rights is None else SHORT_RIGHTS[held.rights]
         return OpenDescriptor(
             life.number_at(seq + 1)[0], text_of(life.path), kind, None if offset < 0 else offset, held.rights, shown,
-            held.exact, append and regular, life.opened_seq, life.life,
+            held.exact, append and regular, life.opened_seq, life.life, self.calls.store.instance_of(life.life),
         )  # fmt: skip
 
     # -- grants --------------------------------------------------------------------------------------------------------

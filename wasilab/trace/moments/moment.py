@@ -35,6 +35,8 @@ class OpenDescriptor:
     opened_by: int
     """`seq` of the call that opened it; -1 if it was open from the start."""
     life: int
+    instance: str = ""
+    """The name of the instance that has it, in a trace of several; not safe to print."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +125,17 @@ class Moment:
         known = ", ".join(file.path for file in self.files[:SHOWN])
         raise KeyError(f"no file {path!r}; the files are {known or 'none'}")
 
-    def fd(self, number: int) -> OpenDescriptor:
-        """The open descriptor with this number; KeyError if there was none."""
-        for descriptor in self.descriptors:
-            if descriptor.fd == number:
-                return descriptor
-        raise KeyError(f"descriptor {number} was not open after call {self.seq}")
+    def fd(self, number: int, instance: str | None = None) -> OpenDescriptor:
+        """The open descriptor with this number, of that instance if there are several; KeyError if there was none, or
+        one in several instances."""
+        found = [d for d in self.descriptors if d.fd == number and instance in (None, d.instance)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = " or ".join(repr(d.instance) for d in found)
+            raise KeyError(f"descriptor {number} was open in several instances: say instance={names}")
+        of = "" if instance is None else f" in {instance!r}"
+        raise KeyError(f"descriptor {number} was not open{of} after call {self.seq}")
 
     def _tables(self) -> list[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:
         held: list[tuple[str, ...]] = [(visible(g.name), visible(g.words), g.state) for g in self.grants]
@@ -136,9 +143,14 @@ class Moment:
             (str(d.fd), shorten(visible(d.path), 100), d.kind, offset_words(d), rights_words(d))
             for d in self.descriptors
         ]
+        head: tuple[str, ...] = ("fd", "path", "kind", "offset", "rights")
+        if any(d.instance for d in self.descriptors):
+            head = ("instance", *head)
+            instances = [shorten(visible(d.instance), 40) for d in self.descriptors]
+            descriptors = [(name, *row) for name, row in zip(instances, descriptors, strict=True)]
         files: list[tuple[str, ...]] = [(shorten(visible(f.path), 100), size_words(f), f.change) for f in self.files]
         tables: list[tuple[str, tuple[str, ...], list[tuple[str, ...]]]] = [
-            ("Open descriptors", ("fd", "path", "kind", "offset", "rights"), descriptors),
+            ("Open descriptors", head, descriptors),
             ("Capabilities", ("name", "granted", "state"), held),
             ("Files", ("path", "size", "change"), files),
         ]
@@ -151,7 +163,7 @@ class Moment:
     def __str__(self) -> str:
         lines = [self._headline()]
         for title, head, rows in self._tables():
-            left = (1, 2, 4) if len(head) == 5 else (0, 1, 2)
+            left = tuple(at for at, name in enumerate(head) if name not in ("fd", "offset"))
             lines += ["", title, *("  " + line for line in text_table([head, *rows[:SHOWN]], left))]
             lines += [f"  ... {len(rows) - SHOWN} more"] if len(rows) > SHOWN else []
         for name, output in (("stdout", self.stdout), ("stderr", self.stderr)):

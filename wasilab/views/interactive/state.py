@@ -86,7 +86,7 @@ def _descriptor(moment: Moment, at: int) -> tuple[object, ...]:
     one = moment.descriptors[at]
     return (
         one.life, str(one.fd), shorten(visible(one.path), 200), one.kind, offset_words(one),
-        shorten(rights_words(one), 300),
+        shorten(rights_words(one), 300), shorten(visible(one.instance), 40),
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...text.escape import visible
 from ...trace.columns.merged import PassedOn, passed_on
-from ...trace.columns.store import LIFE_BITS, Store
+from ...trace.columns.store import Store
 from ...trace.record.layout import Life
 from ...trace.strace.lines import fd_text
 from .columns import COLOURS, Columns
@@ -42,9 +42,8 @@ class PassedArrow:
 
 def lane_name(store: Store, life: Life) -> str:
     """`3</data>`, with the instance's name before it where there are several."""
-    instance = life.life >> LIFE_BITS
-    name = f"{visible(store.instances[instance])} " if instance < len(store.instances) else ""
-    return name + fd_text(life.fd, life.path)
+    instance = visible(store.instance_of(life.life))
+    return (f"{instance} " if instance else "") + fd_text(life.fd, life.path)
 
 
 def passed_descriptors(store: Store, columns: Columns, most: int) -> list[PassedArrow]:

@@ -6,7 +6,7 @@ import { CallStore } from "../data/store.js";
  * @typedef {Object} State  made by views/interactive/state.py
  * @property {number} seq @property {number} time ns @property {string} call
  * @property {[string, number, [number, string][]] | null} source
- * @property {[number, string, string, string, string, string][]} descriptors  life, fd, path, kind, offset, rights
+ * @property {[number, string, string, string, string, string, string][]} descriptors  life, fd, path, kind, offset, rights, instance
  * @property {[string, string, string][]} grants  name, words, state
  * @property {[string, string, string, string][]} files  path, size, change, contents
  * @property {{descriptors: number, files: number}} more  how many are not listed
@@ -29,8 +29,8 @@ export function localState(store, at) {
   return {
     seq: at + store.meta.dropped, time, call: known ? store.nameOf(row) : "", source: null,
     descriptors: store.meta.lives.filter((life) => life.from <= time && (life.to === null || time < life.to || life.to >= store.meta.span)).map((life) => {
-      const [, fd, path] = /^((?:[^<]* )?\d+)<(.*)>$/s.exec(life.label) ?? ["", "", life.label];
-      return [life.life, fd, path, "", "", ""];
+      const [, instance, fd, path] = /^(?:(.*?) )??(\d+)<(.*)>$/s.exec(life.label) ?? ["", "", "", life.label];
+      return [life.life, fd, path, "", "", "", instance ?? ""];
     }),
     grants: [], files: [], more: { descriptors: 0, files: 0 }, stdout: output("stdout"), stderr: output("stderr"), partial: true,
   };

@@ -150,10 +150,11 @@ export class Travel {
   /** @param {State} state @param {State | null} before */
   descriptors(state, before) {
     const fresh = before ? differences(before.descriptors, state.descriptors) : new Set();
+    const several = state.descriptors.some((one) => one[6]); // instances, each with numbers of its own
     return el("div", { class: "wide" }, el("table", {},
-      el("thead", {}, el("tr", {}, ...["fd", "path", "offset", "rights"].map((name, i) => el("th", { class: i === 0 || i === 2 ? "n" : null }, name)))),
-      el("tbody", {}, ...state.descriptors.map(([life, fd, path, kind, offset, rights]) =>
-        el("tr", { class: fresh.has(life) ? "fresh" : null }, el("td", { class: "n" }, fd),
+      el("thead", {}, el("tr", {}, ...[...(several ? ["instance"] : []), "fd", "path", "offset", "rights"].map((name) => el("th", { class: name === "fd" || name === "offset" ? "n" : null }, name)))),
+      el("tbody", {}, ...state.descriptors.map(([life, fd, path, kind, offset, rights, instance]) =>
+        el("tr", { class: fresh.has(life) ? "fresh" : null }, several ? el("td", { class: "instance", dir: "ltr", title: instance }, instance) : null, el("td", { class: "n" }, fd),
           el("td", { class: "mono", dir: "ltr" }, el("button", { class: "link", title: `${kind || "descriptor"}: only its calls (handle=${life})`, onclick: () => this.view.filtering.apply(`handle=${life}`) }, path || kind)),
           el("td", { class: "n" }, offset), el("td", { class: "rights", title: rights }, rights))))));
   }
