@@ -39,6 +39,10 @@ def name_cost(path: bytes, text: bytes = b"") -> int:
     return NAME_COST + len(name) + len(text)
 
 
+NOT_CUT = (0, 0, 0)
+"""`Host.cut` when no file is known."""
+
+
 class Meter:
     """Bytes that a guest has written so far, and their limit. Code that answers calls in the host's place puts an
     object with the same two attributes here, and counts in it."""
@@ -106,6 +110,10 @@ class Host:
         """Names added to directories so far, minus those removed."""
         self.most_names = max_names if max_names is not None else UNBOUNDED
         """The maximum names that the run may add; may be changed while the guest runs."""
+        self.cut: tuple[int, int, int] = NOT_CUT
+        """The life of the descriptor whose file's size was set last, the openings (`FdTable.lives`) until then, and
+        the size. The file has at least this size while both are the same, because a run makes files smaller only by
+        setting sizes and by opening. What others cut off meanwhile is not counted again when it comes back."""
         self.max_io = max_io
         self.run_time: Callable[[], int] = time.perf_counter_ns
         """The clock, in ns, that measures calls and the run. In ask mode it is a clock that does not advance while the

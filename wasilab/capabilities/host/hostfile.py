@@ -170,7 +170,8 @@ class HostFile(Uncopyable):
         return host_stat(os.fstat(self._fd))
 
     def set_size(self, size: int) -> None:
-        self._check_writable("size")
+        if not self._writable:
+            self._check_writable("size")
         os.ftruncate(self._fd, size)
 
     def allocate(self, offset: int, length: int) -> None:
