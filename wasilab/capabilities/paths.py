@@ -41,6 +41,15 @@ def escape(path: str, how: str) -> Refused:
     return Refused(errno.EPERM, reason, DeniedBy.PATH, Need(NeedKind.DIRECTORY, path))
 
 
+def is_utf8(name: str) -> bool:
+    """Whether a name of the host can be passed to a guest: one that is not UTF-8 has surrogates in Python."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def check_path(path: str) -> None:
     """Refuse an invalid relative path: empty, with a NUL, not UTF-8, too long, or absolute."""
     if not path:
@@ -176,12 +185,12 @@ class _Walk(Generic[Place]):
         """The last name if it was "." or "..": the walk then ends in a directory and not at a name."""
 
     def stay(self) -> None:
-        """".": stay here, but check that the directory may be searched."""
+        """ ".": stay here, but check that the directory may be searched."""
         self.dots = "" if self.todo else "."
         self.tree.search(self._here())
 
     def go_up(self) -> None:
-        """"..": back to the directory that this one was entered from."""
+        """ "..": back to the directory that this one was entered from."""
         self.dots = "" if self.todo else ".."
         here = self._here()
         self.tree.search(here)

@@ -13,7 +13,7 @@ import stat as modes
 from collections.abc import Callable
 from contextlib import closing
 
-from ..paths import Resolved, check_link_text, escape, fail
+from ..paths import Resolved, check_link_text, escape, fail, is_utf8
 from ..protocols import Directory, Entry, File, FileType, OpenHow, Stat
 from ..refusal import DeniedBy, Refused, refused_change
 from ..uncopyable import Uncopyable
@@ -28,6 +28,8 @@ _ALWAYS = O_NOFOLLOW | O_CLOEXEC | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O
 _NO_FILE = 0o170000  # no st_mode has this type: there is no file
 
 
+_FILE = FileType.REGULAR_FILE
+_new = tuple.__new__  # makes an `Entry` without its constructor: a listing may have many
 class BadFolder(ValueError):
     """A folder that cannot be granted; the message says which one, why, and what to do."""
 
@@ -54,6 +56,7 @@ class HostFolder(Uncopyable):
         """The names that the last `list()` left out because they are not UTF-8, so no WASI program could use them."""
 
     @property
+        self._ino = -1
     def hidden(self) -> int:
         """The number of names that the last `list()` left out."""
         return len(self.hidden_names)
@@ -207,24 +210,20 @@ class HostFolder(Uncopyable):
         return host_stat(os.fstat(self._fd))
 
     def list(self) -> list[Entry]:
-        entries = []
         self.hidden_names = []
         # Its own descriptor: scandir moves the offset, which duplicates share.
         fd = os.open(".", READ_DIRECTORY, dir_fd=self._fd)
         try:
-            with os.scandir(fd) as names:
-                for found in names:
-                    name = found.name
-                    if not name.isascii():
-                        try:
-                            name.encode()
-                        except UnicodeEncodeError:
-                            self.hidden_names.append(name)
-                            continue
-                    entries.append(Entry(name, found.inode(), _entry_type(found)))
+            with os.scandir(fd) as found:
+                entries = [
+                    _new(Entry, (one.name, one.inode(), _FILE if one.is_file(follow_symlinks=False) else _type(one)))
+                    for one in found
+                ]
         finally:
             os.close(fd)
-        return entries
+        if not "".join([entry.name for entry in entries]).isascii():
+            self.hidden_names = [entry.name for entry in entries if not is_utf8(entry.name)]
+        return entries if not self.hidden_names else [entry for entry in entries if is_utf8(entry.name)]
 
     def readlink(self, path: str) -> str:
         with self._find(path) as found:
@@ -232,6 +231,13 @@ class HostFolder(Uncopyable):
                 text = os.readlink(found.name, dir_fd=found.parent)
                 if text[:1] == "/":  # such a text is a host path
                     raise escape(path, "it is a link with an absolute target")
+    @property
+    def ino(self) -> int:
+        """The inode in `stat`, which an open folder keeps."""
+        if self._ino < 0:
+            self._ino = os.fstat(self._fd).st_ino
+        return self._ino
+
                 try:
                     text.encode()
                 except UnicodeEncodeError:
@@ -375,15 +381,14 @@ def _special(path: str) -> Refused:
     )
 
 
-def _entry_type(entry: os.DirEntry[str]) -> FileType:
-    # These three are known from the listing (d_type); the others need an lstat.
-    if entry.is_symlink():
-        return FileType.SYMBOLIC_LINK
-    if entry.is_file(follow_symlinks=False):
-        return FileType.REGULAR_FILE
+def _type(entry: os.DirEntry[str]) -> FileType:
+    """The type of what is not a regular file."""
+    # These two are known from the listing (d_type), as regular files are; the others need an lstat.
     if entry.is_dir(follow_symlinks=False):
         return FileType.DIRECTORY
     try:
         return host_filetype(entry.stat(follow_symlinks=False).st_mode)
     except OSError:
         return FileType.UNKNOWN
+    if entry.is_symlink():
+        return FileType.SYMBOLIC_LINK

@@ -7,9 +7,11 @@ function says otherwise.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import accumulate
 
-from ...capabilities.protocols import FileType
+from ...capabilities.paths import is_utf8
+from ...capabilities.protocols import Entry, FileType
 from ..errnos import Errno, WasiError
 from ..fdtable import Descriptor, Listing
 from ..host import Host
@@ -409,20 +411,31 @@ def fd_readdir(host: Host, d: Descriptor, buffer: memoryview, cookie: int) -> in
 
 def _listing(host: Host, d: Descriptor) -> Listing:
     """List the directory; names that are not UTF-8 are left out and noted."""
-    pack, own = DIRENT.pack, d.object.stat().ino & _U64
-    entries = [pack(1, own, 1, _DIRECTORY) + b".", pack(2, own, 2, _DIRECTORY) + b".."]
-    found = d.object.list()
-    left_out = getattr(d.object, "hidden", 0)
-    for name, ino, filetype in found:
-        try:
-            raw = name.encode()
-        except UnicodeEncodeError:
-            left_out += 1
-            continue
-        entries.append(pack(len(entries) + 1, ino & _U64, len(raw), filetype) + raw)
+    thing = d.object
+    own = thing.ino if hasattr(thing, "ino") else thing.stat().ino  # an open folder of the host knows it
+    found = thing.list()
+    left_out = getattr(thing, "hidden", 0)
+    try:
+        entries = _entries(own, found)
+    except UnicodeEncodeError:
+        named = [entry for entry in found if is_utf8(entry[0])]
+        entries, left_out = _entries(own, named), left_out + len(found) - len(named)
     if left_out:
         host.note(f"fd_readdir({d.path!r}) left out {left_out} names that are not UTF-8")
     return Listing(b"".join(entries), [0, *accumulate(map(len, entries))])
+
+
+def _entries(own: int, found: Sequence[Entry]) -> list[bytes]:
+    """The packed dirents of the directory itself and of what is in it. Raises `UnicodeEncodeError`."""
+    pack = DIRENT.pack
+    return [
+        pack(1, own & _U64, 1, _DIRECTORY) + b".",
+        pack(2, own & _U64, 2, _DIRECTORY) + b"..",
+        *[
+            pack(cookie, ino & _U64, len(raw := name.encode()), filetype) + raw
+            for cookie, (name, ino, filetype) in enumerate(found, 3)
+        ],
+    ]
 
 
 # -- buffers and offsets -----------------------------------------------------------------------------------------------
