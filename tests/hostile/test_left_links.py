@@ -95,3 +95,10 @@ def test_a_link_behind_a_folder_that_was_swapped_is_not_judged(yard: Yard) -> No
         assert links.remarks({"/inside": folder}) == []
     finally:
         folder.close()
+
+
+def test_a_link_is_not_hidden_by_renaming_it_to_another_name_of_itself(yard: Yard) -> None:
+    """Such a rename does nothing: both names stay, and then only the first."""
+    guest = yard.guest().call("path_symlink", "../../x", 3, "l").call("path_link", 3, 0, "l", 3, "m")
+    guest.call("path_rename", 3, "l", 3, "m").call("path_unlink_file", 3, "m")
+    assert remarks(guest.run().assert_answered(*["SUCCESS"] * 4).run) == [told("/inside/l", "../../x")]

@@ -406,7 +406,8 @@ def path_rename(host: Host, old: Descriptor, old_path: bytes, new: Descriptor, n
     if replaces and not _has(old, name):  # two names of one file both stay
         host.names -= 1
     if host.links.paths:
-        host.links.renamed(_full(old, name), _full(new, new_name))
+        follow_link = host.links.linked if _exists(old, name, False) else host.links.renamed
+        follow_link(_full(old, name), _full(new, new_name))
 
 
 def _of_two(host: Host, error: Refused, old: Descriptor, name: str, new: Descriptor, new_name: str) -> BaseException:
