@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -84,14 +84,18 @@ class OpenHow:
     rsync: bool = False
     sync: bool = False
     flags: FileFlags = field(init=False, repr=False, compare=False)
-    """Those of them that can change later. Made once, because many files are opened in the same way."""
+    """Those of them that can change later. Like the next two made once, because many files are opened the same way."""
     changes: bool = field(init=False, repr=False, compare=False)
     """Whether opening this way may change something, or asks for a handle that can."""
+    number: int = field(init=False, repr=False, compare=False)
+    """All of them as one number, a key of tables: different ways have different numbers."""
 
     def __post_init__(self) -> None:
         flags = FileFlags(self.append, self.nonblock, self.dsync, self.rsync, self.sync)
+        given = (getattr(self, each.name) for each in fields(self) if each.init)
         object.__setattr__(self, "flags", flags)
         object.__setattr__(self, "changes", self.write or self.create or self.truncate or self.append)
+        object.__setattr__(self, "number", sum(1 << place for place, each in enumerate(given) if each))
 
 
 @runtime_checkable
@@ -175,7 +179,9 @@ class Directory(Protocol):
     that cannot exchange files raise EXDEV.
 
     A directory may also have `hidden: int`, the names that its last `list()` left out; `lasting: bool`, whether what is
-    left in it stays on the host (default False); and `asks: bool`, whether accessing it asks the user.
+    left in it stays on the host (default False); `asks: bool`, whether accessing it asks the user; and
+    `tells_replaced: bool`, whether its `rename` and `rename_from` return whether they replaced a name. With any other
+    directory the target is looked up before, to count names.
     """
 
     filetype: FileType
@@ -208,10 +214,10 @@ class Directory(Protocol):
     def readlink(self, path: str) -> str:
         """The text of a symbolic link."""
 
-    def rename(self, path: str, target: Directory, target_path: str) -> None:
+    def rename(self, path: str, target: Directory, target_path: str) -> bool | None:
         """Rename `path` to `target_path` in `target`."""
 
-    def rename_from(self, source: Directory, path: str, target_path: str) -> None:
+    def rename_from(self, source: Directory, path: str, target_path: str) -> bool | None:
         """The second half of `rename`: `source` has agreed; `self` receives."""
 
     def link(self, path: str, target: Directory, target_path: str, follow: bool) -> None:

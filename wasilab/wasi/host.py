@@ -291,6 +291,8 @@ class Host:
 
     def require_name(self, cost: int) -> None:
         """Raise NOSPC unless the run may still add a name that costs `cost` bytes (`name_cost`)."""
+        if self.has_room_for(cost):
+            return
         if self.names >= self.most_names:
             reason = f"the limit of {self.most_names} new names is used up; raise limits.names"
             raise WasiError(Errno.NOSPC, reason, DeniedBy.QUOTA, Need(NeedKind.LIMIT, limit="names"))

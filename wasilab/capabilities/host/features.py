@@ -54,20 +54,19 @@ def _openat2() -> Callable[..., int] | None:
     return call
 
 
-def _rename_to_free_name() -> tuple[Callable[..., int] | None, int]:
+def _rename_to_free_name(library: ctypes.CDLL) -> tuple[Callable[..., int] | None, int]:
     """The function that renames without replacing, and its flag for that."""
     if LINUX:
-        found, flag = getattr(libc, "renameat2", None), 1  # RENAME_NOREPLACE
-    elif sys.platform == "darwin":
-        found, flag = getattr(libc, "renameatx_np", None), 4  # RENAME_EXCL
-    else:
-        found, flag = None, 0
-    if found is not None:
-        found.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
-    return found, flag
+        return getattr(library, "renameat2", None), 1  # RENAME_NOREPLACE
+    if sys.platform == "darwin":
+        return getattr(library, "renameatx_np", None), 4  # RENAME_EXCL
+    return None, 0
 
 
 SYSCALL = _openat2()
 """syscall(2) if it can be used for openat2(2), else None."""
-RENAME, NO_REPLACE = _rename_to_free_name()
-"""renameat2(2) or its equivalent (None if there is none), and the flag for not replacing."""
+RENAME, NO_REPLACE = _rename_to_free_name(libc)
+"""renameat2(2) or its equivalent (None if there is none), and the flag for not replacing. Its arguments: a descriptor
+and a name as bytes, both twice, and the flag."""
+TRY_RENAME = _rename_to_free_name(ctypes.CDLL(None))[0] if RENAME is not None else None
+"""The same without an errno, which takes longer to keep: 0 is success."""

@@ -19,17 +19,19 @@ from ..refusal import DeniedBy, Refused, refused_change
 from ..uncopyable import Uncopyable
 from .features import LINUX, O_CLOEXEC, O_NOFOLLOW, O_PATH, READ_DIRECTORY
 from .hostfile import HostFile, first_bytes, host_filetype, host_stat, host_times, leave_some
-from .resolve import cannot_be_procfs, refuse_procfs, rename_to_free_name, resolve
+from .resolve import cannot_be_procfs, refuse_procfs, rename, rename_to_free_name, resolve
 
 MAX_COPY = 256 << 20
 """The maximum bytes (256 MiB) of a folder to be copied and of the guest's copy."""
 
 _ALWAYS = O_NOFOLLOW | O_CLOEXEC | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+_ATTEMPTS = 100
+"""How often a file is opened or created again, because others create and remove it at the same time."""
 _NO_FILE = 0o170000  # no st_mode has this type: there is no file
-
-
 _FILE = FileType.REGULAR_FILE
 _new = tuple.__new__  # makes an `Entry` without its constructor: a listing may have many
+
+
 class BadFolder(ValueError):
     """A folder that cannot be granted; the message says which one, why, and what to do."""
 
@@ -44,6 +46,8 @@ class HostFolder(Uncopyable):
     filetype = FileType.DIRECTORY
     lasting = True
     """Whether files that a guest writes to it stay on the host."""
+    tells_replaced = True
+    """As of every directory."""
 
     def __init__(self, fd: int, name: str, *, writable: bool, granted: bool = False) -> None:
         self._fd = fd
@@ -52,11 +56,11 @@ class HostFolder(Uncopyable):
         self._granted = granted
         self.before_close: Callable[[], object] | None = None
         """As `HostFile.before_close`; for a folder that the guest opened."""
+        self._ino = -1
         self.hidden_names: list[str] = []
         """The names that the last `list()` left out because they are not UTF-8, so no WASI program could use them."""
 
     @property
-        self._ino = -1
     def hidden(self) -> int:
         """The number of names that the last `list()` left out."""
         return len(self.hidden_names)
@@ -101,7 +105,7 @@ class HostFolder(Uncopyable):
 
     def _find(self, path: str) -> Resolved[int]:
         """(parent, name) of `path`, a final link not followed."""
-        if path.isascii() and "/" not in path and path not in ("", ".", "..") and "\0" not in path:
+        if _is_name(path):
             return Resolved(self._fd, path, False)  # the common case, without a system call
         return resolve(self._fd, path, False)
 
@@ -149,8 +153,13 @@ class HostFolder(Uncopyable):
     def open(self, path: str, how: OpenHow) -> File | Directory:
         if how.changes:
             self._check_writable(path)
-        if how.create and how.directory:
-            raise fail(errno.EINVAL)
+        if how.create:
+            if how.directory:
+                raise fail(errno.EINVAL)
+            if _is_name(path):
+                created = self._create(path, how)
+                if created is not None:
+                    return created
         found, st = self._look(path, how.follow and not (how.create and how.exclusive))
         try:
             if how.create and found.must_be_dir and not found.dots:
@@ -174,6 +183,23 @@ class HostFolder(Uncopyable):
         finally:
             found.close()
 
+    def _create(self, name: str, how: OpenHow) -> HostFile | None:
+        """Create the file `name` in this folder; None if that fails, which `open` then explains.
+
+        Usually it is not there: it is only looked up if it is. The system makes a regular file for O_EXCL, and none in
+        procfs, so what was opened need not be checked.
+        """
+        try:
+            fd = os.open(name, open_flags(how) | os.O_EXCL, 0o666, dir_fd=self._fd)
+        except OSError:
+            return None
+        try:
+            leave_some(fd)
+        except OSError:
+            os.close(fd)
+            raise
+        return HostFile(fd, how, self.writable, True)
+
     def _open_directory(self, found: Resolved[int]) -> HostFolder:
         fd = os.open(found.name, READ_DIRECTORY, dir_fd=found.parent)
         try:
@@ -185,7 +211,7 @@ class HostFolder(Uncopyable):
         return HostFolder(fd, f"{self.name}/...", writable=self.writable)
 
     def _open_file(self, found: Resolved[int], how: OpenHow, path: str, new: bool) -> HostFile:
-        fd = os.open(found.name, open_flags(how), 0o666, dir_fd=found.parent)
+        fd, created = _open_or_create(found, how, new)
         try:  # it may have been replaced since the lookup: check the opened file
             leave_some(fd)
             st = os.fstat(fd)
@@ -195,10 +221,10 @@ class HostFolder(Uncopyable):
         except OSError:
             os.close(fd)
             raise
-        return HostFile(fd, how, self.writable, new)
+        return HostFile(fd, how, self.writable, created)
 
     def stat_path(self, path: str, follow: bool) -> Stat:
-        if path.isascii() and "/" not in path and path not in ("", "..") and "\0" not in path:
+        if _is_name(path) or path == ".":
             st = os.stat(path, dir_fd=self._fd, follow_symlinks=False)
             if st.st_mode & 0o170000 != 0o120000 and cannot_be_procfs(st):
                 return host_stat(st)
@@ -208,6 +234,13 @@ class HostFolder(Uncopyable):
 
     def stat(self) -> Stat:
         return host_stat(os.fstat(self._fd))
+
+    @property
+    def ino(self) -> int:
+        """The inode in `stat`, which an open folder keeps."""
+        if self._ino < 0:
+            self._ino = os.fstat(self._fd).st_ino
+        return self._ino
 
     def list(self) -> list[Entry]:
         self.hidden_names = []
@@ -231,13 +264,6 @@ class HostFolder(Uncopyable):
                 text = os.readlink(found.name, dir_fd=found.parent)
                 if text[:1] == "/":  # such a text is a host path
                     raise escape(path, "it is a link with an absolute target")
-    @property
-    def ino(self) -> int:
-        """The inode in `stat`, which an open folder keeps."""
-        if self._ino < 0:
-            self._ino = os.fstat(self._fd).st_ino
-        return self._ino
-
                 try:
                     text.encode()
                 except UnicodeEncodeError:
@@ -248,8 +274,12 @@ class HostFolder(Uncopyable):
 
     # -- changing ---------------------------------------------------------------------------------------------------
 
+    # A name is in this folder: to find it, nothing needs to be opened and closed.
+
     def mkdir(self, path: str) -> None:
         self._check_writable(path)
+        if _is_name(path):
+            return os.mkdir(path, 0o777, dir_fd=self._fd)
         with self._find(path) as found:
             if found.dots:
                 raise fail(errno.EEXIST)
@@ -257,6 +287,8 @@ class HostFolder(Uncopyable):
 
     def rmdir(self, path: str) -> None:
         self._check_writable(path)
+        if _is_name(path):
+            return os.rmdir(path, dir_fd=self._fd)
         with self._find(path) as found:
             if found.dots:
                 raise fail(errno.EINVAL if found.dots == "." else errno.ENOTEMPTY)
@@ -264,6 +296,8 @@ class HostFolder(Uncopyable):
 
     def unlink(self, path: str) -> None:
         self._check_writable(path)
+        if LINUX and _is_name(path):
+            return os.unlink(path, dir_fd=self._fd)
         with self._find(path) as found:
             if found.must_be_dir or not LINUX:  # elsewhere unlink(2) of a directory is EPERM, or removes it
                 st = self._lstat(found)
@@ -276,6 +310,8 @@ class HostFolder(Uncopyable):
     def symlink(self, target: str, path: str) -> None:
         self._check_writable(path)
         check_link_text(target)
+        if _is_name(path):
+            return os.symlink(target, path, dir_fd=self._fd)
         with self._find(path) as found:
             self._check_new_name(found)
             os.symlink(target, found.name, dir_fd=found.parent)
@@ -289,15 +325,17 @@ class HostFolder(Uncopyable):
             # A slash after a file is ENOTDIR by POSIX path resolution (the public suite asks for it; Linux has EEXIST).
             raise fail(errno.ENOTDIR if modes.S_ISREG(st.st_mode) else errno.EEXIST)
 
-    def rename(self, path: str, target: Directory, target_path: str) -> None:
+    def rename(self, path: str, target: Directory, target_path: str) -> bool | None:
         self._check_writable(path)
-        target.rename_from(self, path, target_path)
+        return target.rename_from(self, path, target_path)
 
-    def rename_from(self, source: Directory, path: str, target_path: str) -> None:
+    def rename_from(self, source: Directory, path: str, target_path: str) -> bool:
         self._check_writable(target_path)
         if not isinstance(source, HostFolder):
             raise fail(errno.EXDEV)
         source._check_writable(path)
+        if _is_name(path) and _is_name(target_path):
+            return rename(source._fd, path, self._fd, target_path)
         with source._find(path) as old, self._find(target_path) as new:
             if old.dots or new.dots:
                 raise fail(errno.EBUSY)
@@ -305,7 +343,7 @@ class HostFolder(Uncopyable):
                 st = source._lstat(old)
                 if st is None or not modes.S_ISDIR(st.st_mode):
                     raise fail(errno.ENOENT if st is None else errno.ENOTDIR)
-            os.rename(old.name, new.name, src_dir_fd=old.parent, dst_dir_fd=new.parent)
+            return rename(old.parent, old.name, new.parent, new.name)
 
     def link(self, path: str, target: Directory, target_path: str, follow: bool) -> None:
         self._check_writable(path)  # a second name in a writable folder would make it writable
@@ -360,8 +398,45 @@ class HostFolder(Uncopyable):
         return f"<folder {self.name!r}{'' if self.writable else ', read-only'}>"
 
 
+def _is_name(path: str) -> bool:
+    """Whether a path is the name of something in the folder itself, and so cannot leave it; False if in doubt."""
+    return "/" not in path and path.isascii() and "\0" not in path and path not in ("", ".", "..")
+
+
+def _open_or_create(found: Resolved[int], how: OpenHow, new: bool) -> tuple[int, bool]:
+    """Open a file, and whether that created it; `new`: there was none.
+
+    Creating a file is a step of its own (O_EXCL): who created it is known even if others create and remove the name.
+    """
+    flags = open_flags(how)
+    if not how.create:
+        return os.open(found.name, flags, dir_fd=found.parent), False
+    for _ in range(_ATTEMPTS):
+        if new:
+            try:
+                return os.open(found.name, flags | os.O_EXCL, 0o666, dir_fd=found.parent), True
+            except FileExistsError:
+                if how.exclusive:
+                    raise
+        try:
+            return os.open(found.name, flags & ~os.O_CREAT, dir_fd=found.parent), False
+        except FileNotFoundError:
+            new = True
+    raise fail(errno.EAGAIN)
+
+
 def open_flags(how: OpenHow) -> int:
     """The flags of openat(2) to open a regular file."""
+    flags = _flags_known.get(how.number)
+    if flags is None:
+        flags = _flags_known[how.number] = _open_flags(how)
+    return flags
+
+
+_flags_known: dict[int, int] = {}  # by `OpenHow.number`
+
+
+def _open_flags(how: OpenHow) -> int:
     access = (os.O_RDWR if how.read else os.O_WRONLY) if how.write else os.O_RDONLY
     return (
         _ALWAYS
@@ -386,9 +461,9 @@ def _type(entry: os.DirEntry[str]) -> FileType:
     # These two are known from the listing (d_type), as regular files are; the others need an lstat.
     if entry.is_dir(follow_symlinks=False):
         return FileType.DIRECTORY
+    if entry.is_symlink():
+        return FileType.SYMBOLIC_LINK
     try:
         return host_filetype(entry.stat(follow_symlinks=False).st_mode)
     except OSError:
         return FileType.UNKNOWN
-    if entry.is_symlink():
-        return FileType.SYMBOLIC_LINK

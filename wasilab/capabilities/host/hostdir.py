@@ -166,11 +166,16 @@ class HostDir(Uncopyable):
     def readlink(self, path: str) -> str:
         return self._directory().readlink(path)
 
-    def rename(self, path: str, target: Directory, target_path: str) -> None:
-        self._directory().rename(path, target, target_path)
+    @property
+    def tells_replaced(self) -> bool:
+        """As of every directory."""
+        return getattr(self._directory(), "tells_replaced", False)
 
-    def rename_from(self, source: Directory, path: str, target_path: str) -> None:
-        self._directory().rename_from(_held(source), path, target_path)
+    def rename(self, path: str, target: Directory, target_path: str) -> bool | None:
+        return self._directory().rename(path, target, target_path)
+
+    def rename_from(self, source: Directory, path: str, target_path: str) -> bool | None:
+        return self._directory().rename_from(_held(source), path, target_path)
 
     def link(self, path: str, target: Directory, target_path: str, follow: bool) -> None:
         self._directory().link(path, target, target_path, follow)

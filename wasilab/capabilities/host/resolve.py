@@ -157,3 +157,21 @@ def rename_to_free_name(old: Resolved[int], new: Resolved[int]) -> None:
         os.rename(old.name, new.name, src_dir_fd=old.parent, dst_dir_fd=new.parent)
         return
     raise fail(errno.EEXIST)
+
+
+def rename(old_parent: int, old_name: str, new_parent: int, new_name: str) -> bool:
+    """rename(2). Returns whether it replaced a name; renaming one name of a file to another of the same does nothing.
+
+    Most new names are free. Then the system says so in the same step, and nothing needs to be looked up.
+    """
+    if features.TRY_RENAME is not None:
+        names = os.fsencode(old_name), os.fsencode(new_name)
+        if features.TRY_RENAME(old_parent, names[0], new_parent, names[1], features.NO_REPLACE) == 0:
+            return False
+    try:
+        there = os.stat(new_name, dir_fd=new_parent, follow_symlinks=False)
+        replaces = not os.path.samestat(there, os.stat(old_name, dir_fd=old_parent, follow_symlinks=False))
+    except OSError:
+        replaces = False
+    os.rename(old_name, new_name, src_dir_fd=old_parent, dst_dir_fd=new_parent)
+    return replaces

@@ -398,12 +398,14 @@ def path_rename(host: Host, old: Descriptor, old_path: bytes, new: Descriptor, n
     POSIX: https://pubs.opengroup.org/onlinepubs/9799919799/functions/renameat.html
     """
     name, new_name = _name(old_path), _name(new_path)
-    replaces = _has(new, new_name)
+    source, target = old.object, new.object
+    told = getattr(target, "tells_replaced", False) and getattr(source, "tells_replaced", False)
+    replaces = not told and _has(new, new_name)
     try:
-        old.object.rename(name, new.object, new_name)
+        replaced = source.rename(name, target, new_name)
     except Refused as error:
         raise _of_two(host, error, old, name, new, new_name) from None
-    if replaces and not _has(old, name):  # two names of one file both stay
+    if replaced if told else replaces and not _has(old, name):  # two names of one file both stay
         host.names -= 1
     if host.links.paths:
         follow_link = host.links.linked if _exists(old, name, False) else host.links.renamed
@@ -455,13 +457,13 @@ def _added(host: Host, cost: int) -> None:
 
 def _name(raw: bytes) -> str:
     """A guest's path as text: INVAL for a NUL, ILSEQ (UnicodeError) if it is not UTF-8, NOENT if it is empty."""
+    if 0 < len(raw) <= MAX_PATH and b"\0" not in raw:
+        return raw.decode()
     if len(raw) > MAX_PATH:
         raise WasiError(Errno.NAMETOOLONG, f"a path of {len(raw)} bytes; {MAX_PATH} are allowed")
-    if b"\0" in raw:
+    if raw:
         raise WasiError(Errno.INVAL, f"the path {raw[:64]!r} contains a NUL")
-    if not raw:
-        raise WasiError(Errno.NOENT, "the path is empty")
-    return raw.decode()
+    raise WasiError(Errno.NOENT, "the path is empty")
 
 
 def _follow(flags: int) -> bool:
