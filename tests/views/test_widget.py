@@ -66,7 +66,8 @@ def test_every_question_is_answered(copy_run: Any) -> None:
     assert [facet["name"] for facet in facets][:2] == ["call", "path"]
     assert list(map(list, facets[0]["values"])) == [["path_open", "call=path_open", 2]]
     state = talk.ask("state", row=6)[0]["state"]
-    assert [(fd, path, offset) for _, fd, path, _, offset, _ in state["descriptors"]][-1] == ("4", "/data/in.txt", "19")
+    _, fd, path, _, offset, _, instance = state["descriptors"][-1]
+    assert (fd, path, offset, instance) == ("4", "/data/in.txt", "19", "")
     maps = talk.ask("maps")[0]["maps"]
     assert [row[1] for row in maps["files"]] == ["/data", "in.txt", "missing", "out.txt", "passwd"]
     assert maps["graph"].startswith("<svg ")
