@@ -31,6 +31,8 @@ _DERIVED = (
 )  # fmt: skip
 COLUMNS = (*COLUMN_NAMES, *_DERIVED)
 """The columns of `Calls.column`."""
+_BLOCK = 1 << 14
+"""Calls that are computed at once where arrays of all of them would be made in between."""
 
 
 class Calls:
@@ -102,11 +104,20 @@ class Calls:
             self._cache[name] = found
         return found
 
+    def gather(self, *names: str) -> None:
+        """Gather these columns in one pass; see `Store.gather`."""
+        self.store.gather(*names)
+
     def _gaps(self) -> Array:
-        start, dur = self.store.column("t_start").astype("<i8"), self.store.column("dur").astype("<i8")
-        reach = np.maximum.accumulate(start + dur) if len(start) else start
-        before = np.concatenate((np.zeros(min(1, len(start)), "<i8"), reach[:-1]))
-        return np.asarray(np.maximum(start - before, 0))
+        starts, durs = self.store.column("t_start").view("<i8"), self.store.column("dur").view("<i8")
+        found = np.empty(len(starts), "<i8")
+        ended = 0  # when the calls so far had all ended
+        for at in range(0, len(found), _BLOCK):  # blocks stay in the processor's cache
+            start = starts[at : at + _BLOCK]
+            reach = np.maximum.accumulate(np.concatenate(([ended], start + durs[at : at + _BLOCK])))
+            np.maximum(start - reach[:-1], 0, out=found[at : at + _BLOCK])
+            ended = int(reach[-1])
+        return found
 
     def _column_t_end(self) -> Array:
         return np.asarray(self.column("t_start") + self.column("dur"))

@@ -98,6 +98,7 @@ class Summary:
     @classmethod
     def from_calls(cls, trace: Calls) -> Summary:
         """The summary of the calls of `trace`."""
+        trace.gather("call", "errno", "dur", "nbytes", "denied_by", *(["gap"] if trace.rows is None else []))
         call, errno, dur, nbytes = (trace.column(name) for name in ("call", "errno", "dur", "nbytes"))
         failed = (errno != 0) & (errno != DID_NOT_RETURN)
         refused = trace.column("denied_by") != 0

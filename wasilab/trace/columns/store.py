@@ -32,10 +32,15 @@ LIFE_BITS = 24
 _SYMLINK = spec.SNAPSHOT1["path_symlink"].number
 UNPACKED_BYTES = 32 << 20
 """Bytes of a recording's packed calls that stay unpacked in memory for the next access."""
-GATHERED_TOGETHER = 4_000_000
-"""Maximum calls of a recording for which columns are gathered together: unpacking costs more than copying."""
+GATHERED_BYTES = 160 << 20
+"""Bytes of columns up to which those that nobody asked for yet are gathered with the one that somebody did, because
+unpacking a part again costs more than copying: all common columns of four million calls."""
 _RARE = frozenset({"payload", "instance", "tid", "args"})
 """Columns that most views do not read, gathered apart from the others: they are a third of the memory."""
+_DERIVED_FROM = {
+    "nbytes": ("call", "errno", "result"), "gap": ("t_start", "dur"), "t_end": ("t_start", "dur"), "seq": (),
+}  # fmt: skip
+"""The columns that a column of `Calls` is computed from, where it is not one of its own here."""
 
 
 class Store:
@@ -111,23 +116,37 @@ class Store:
         """One column of all calls: a field of RECORD (`path` with global numbers), or `seq`."""
         found = self._columns.get(name)
         if found is None:
-            found = self._gather(name)
-            found.flags.writeable = False
-            self._columns[name] = found
+            self._gather([name])
+            found = self._columns[name]
         return found
+
+    def gather(self, *names: str) -> None:
+        """Gather the columns that will be asked for: each part of a recording is then unpacked once for all of them.
+
+        `names`: also those that `Calls` derives ("nbytes", "gap", "t_end").
+        """
+        wanted = dict.fromkeys(each for name in names for each in _DERIVED_FROM.get(name, (name,)))
+        missing = [name for name in wanted if name not in self._columns]
+        if missing:
+            self._gather(missing)
+
+    @property
+    def gathered(self) -> frozenset[str]:
+        """The columns that are in memory."""
+        return frozenset(self._columns)
 
     def forget_columns(self) -> None:
         """Free the columns that were gathered so far."""
         self._columns.clear()
 
-    def _gather(self, name: str) -> Array:
-        if name == "seq":
+    def _gather(self, names: list[str]) -> None:
+        if names == ["seq"]:
             pieces = [part.numbers() for part in self.parts]
-            return np.concatenate(pieces) if pieces else np.zeros(0, "<i8")
-        names = [name]
-        if self.n <= GATHERED_TOGETHER and any(part.unpacks for part in self.parts):
-            together = [other for other in COLUMN_NAMES if (other in _RARE) == (name in _RARE)]
-            names += [other for other in together if other != name and other not in self._columns]
+            seqs = np.concatenate(pieces) if pieces else np.zeros(0, "<i8")
+            seqs.flags.writeable = False
+            self._columns["seq"] = seqs
+            return
+        names = [*names, *self._further(names)] if any(part.unpacks for part in self.parts) else names
         columns = {each: np.empty((self.n, *RECORD[each].shape), RECORD[each].base) for each in names}
         for part, start in zip(self.parts, self._starts, strict=True):
             records, paths = part.alone()
@@ -137,7 +156,18 @@ class Store:
         for each, column in columns.items():
             column.flags.writeable = False
             self._columns[each] = column
-        return columns[name]
+
+    def _further(self, names: list[str]) -> list[str]:
+        """Columns to gather with those asked for: of the same kind, the narrow ones first, while memory is left."""
+        room = GATHERED_BYTES - self.n * sum(RECORD[name].itemsize for name in {*names, *self._columns} - {"seq"})
+        kinds = {name in _RARE for name in names}
+        further = []
+        for name in sorted(COLUMN_NAMES, key=lambda name: RECORD[name].itemsize):
+            if (name in _RARE) in kinds and name not in names and name not in self._columns:
+                room -= self.n * RECORD[name].itemsize
+                if room >= 0:
+                    further.append(name)
+        return further
 
     @cached_property
     def _path_ids(self) -> dict[bytes, int]:

@@ -42,6 +42,8 @@ Each has a contrast of at least 3 to a white page and to a dark one.
 
 _BLOCK = 1 << 10
 """Calls in a block of `Columns.slowest`."""
+_READ = ("dur", "call", "errno", "denied_by", "flags", "handle", "nbytes")
+"""The columns of a trace that are taken over as they are."""
 
 _KEPT: WeakKeyDictionary[Trace, Columns] = WeakKeyDictionary()
 
@@ -138,13 +140,14 @@ class Columns:
 
     @classmethod
     def _read(cls, trace: Trace, ended: int) -> Columns:
+        trace.gather("t_start", *_READ)
         start = np.asarray(trace.column("t_start")).view(np.int64)
         order = None
         if len(start) > 1 and (np.diff(start) < 0).any():  # with several threads the end order may differ
             order = np.argsort(start, kind="stable")
             start = start[order]
         taken = {}
-        for name in ("dur", "call", "errno", "denied_by", "flags", "handle", "nbytes"):
+        for name in _READ:
             column = np.asarray(trace.column(name))
             taken[name] = column if order is None else column[order]
         taken["dur"] = taken["dur"].view(np.int64)
