@@ -211,6 +211,7 @@ CASES = {
         r"!> .*\n.*_start|hello\.wat.*func",
     ),
     "run -e": ("run -e path hello.wat", "run --strace hello.wat", "!fd_write\\("),
+    "run --filter": ("run --filter fd=2 hello.wat", "run --strace hello.wat", "!fd=1"),
     "run -P": ("run -P '<stderr>' hello.wat", "run --strace hello.wat", "!fd=1"),
     "run -z": ("run -z open.wat", "run --strace open.wat", "!EBADF"),
     "run -Z": ("run -Z open.wat", "run --strace open.wat", "!proc_exit"),
@@ -372,6 +373,9 @@ CASES = {
     ),
     "replay -e": (
         RECORDED + "replay --strace -e fd_read r.wtrace", RECORDED + "replay --strace r.wtrace", r"!fd_write\(",
+    ),
+    "replay --filter": (
+        RECORDED + "replay --strace --filter 'bytes=0' r.wtrace", RECORDED + "replay --strace r.wtrace", r"!fd_write\(",
     ),
     "replay -P": (RECORDED + "replay --strace -P /x r.wtrace", RECORDED + "replay --strace r.wtrace", r"!fd_write\("),
     "replay -z": (UNOPENED + "replay --strace -z r.wtrace", UNOPENED + "replay --strace r.wtrace", "!= -1 "),

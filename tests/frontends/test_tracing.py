@@ -79,6 +79,24 @@ def test_letters_of_strace_choose_calls(shell: InteractiveShell, capsys: pytest.
         line(shell, "trace -e schd")
 
 
+def test_one_filter_language_chooses_calls_of_a_run_a_replay_and_a_trace(
+    shell: InteractiveShell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "l.wtrace"
+    chosen = "--filter 'call=fd_* seq>1' --filter 'not call=fd_write'"
+    shell.run_cell_magic("wasi", f"wat --name loop --record {file} {chosen}", LOOP)
+    cell = [text.split("(")[0].split()[-1] for text in capsys.readouterr().out.splitlines() if "fd_read(" in text]
+    assert cell == ["fd_read"] * 2
+    for command in (f"run {chosen} loop", f"replay --strace {chosen} {file}", f"trace {file} {chosen}"):
+        line(shell, command)
+        out = capsys.readouterr().out
+        assert out.count("fd_read(") == 2, command
+        assert "sched_yield(" not in out, command
+    line(shell, "run --filter 'dur>1h' loop")
+    captured = capsys.readouterr()
+    assert "none of 42 calls matches" in captured.out + captured.err
+
+
 def test_a_trace_is_shown_by_name_or_file(
     shell: InteractiveShell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

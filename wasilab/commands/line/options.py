@@ -89,7 +89,7 @@ def add_run_options(parser: Parser) -> None:
 
 
 def add_strace_options(group: argparse._ActionsContainer) -> None:
-    """strace's letters for selecting calls; strace's `-e trace=SPEC` works too."""
+    """Which calls are shown: strace's letters, of which `-e trace=SPEC` works too, and the trace's filter language."""
     group.add_argument(
         "-e", "--calls", type=calls, metavar="SPEC",
         help="strace text of these calls only: names, patterns, families, /regex/: path,fd_*,/sync$/",
@@ -98,6 +98,11 @@ def add_strace_options(group: argparse._ActionsContainer) -> None:
     which = group.add_mutually_exclusive_group()
     which.add_argument("-z", "--successful", action="store_true", help="... of calls that succeeded")
     which.add_argument("-Z", "--failed", action="store_true", help="... of calls that failed")
+    group.add_argument(
+        "--filter", dest="filters", action="append", default=[], metavar="EXPR",
+        help="... of calls that match all terms (also 'or', 'not', parentheses), such as 'call=fd_* errno=ENOENT "
+        "path=/data/* refused dur>1ms bytes>4KiB fd=3 t<0.5s'; repeatable",
+    )  # fmt: skip
     group.add_argument(
         "-r", dest="times", action="store_const", const="relative", default="run",
         help="... with the time since the previous call",

@@ -21,7 +21,7 @@ from ...views.report.refused import as_lines, refusals
 from ..line.frontend import Frontend
 from ..line.outputs import write_file
 from ..line.usage import UsageProblem
-from ..traces.saved import choose, strace
+from ..traces.saved import choose, none_matches, strace
 
 WARNINGS_SHOWN = 10
 
@@ -38,10 +38,14 @@ def after(run: Run, options: argparse.Namespace, frontend: Frontend, explain: bo
     for line in applied(run) if options.apply else ():
         frontend.note(line)
     if options.strace:
-        (frontend.note if frontend.kind == "cli" else frontend.say)(_strace(run, options))
+        text = _strace(run, options)
+        if text or not len(run.trace):
+            (frontend.note if frontend.kind == "cli" else frontend.say)(text)
+        else:
+            frontend.note(none_matches(run.trace))
     if options.strace_file:
-        text = _lines(_strace(run, options)).encode("utf-8", "backslashreplace")
-        write_file("--strace", options.strace_file, lambda path: path.write_bytes(text))
+        lines = _lines(_strace(run, options)).encode("utf-8", "backslashreplace")
+        write_file("--strace", options.strace_file, lambda path: path.write_bytes(lines))
     if options.trace_file:
         try:
             with frontend.busy(f"writing {options.trace_file}", options.quiet):
@@ -58,7 +62,7 @@ def after(run: Run, options: argparse.Namespace, frontend: Frontend, explain: bo
 
 
 def check_selection(options: argparse.Namespace) -> None:
-    """Raise `UsageProblem`, before the run, if the calls that `-e` and `-P` name cannot be."""
+    """Raise `UsageProblem`, before the run, if `-e`, `-P` or `--filter` name calls that cannot be."""
     choose(Trace.from_recorder(Recorder(0)), options)
 
 

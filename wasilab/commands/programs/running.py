@@ -50,7 +50,7 @@ def run_module(
     """Run a module as `options` say."""
     _check_outputs(options, frontend)
     # The names of a component's calls are known only when it has made them.
-    if (options.calls or options.only_path) and not module.is_component:
+    if (options.calls or options.only_path or options.filters) and not module.is_component:
         programs.after_run.check_selection(options)
     check_engine_outputs(options)
     if module.warnings and not options.quiet:
@@ -294,7 +294,7 @@ def _check_outputs(options: argparse.Namespace, frontend: Frontend) -> None:
             raise UsageProblem(f"--trace: {error}") from None
     if options.strace_file is not None:
         check_writable("--strace", options.strace_file)
-    selected = options.calls or options.only_path or options.successful or options.failed
+    selected = options.calls or options.only_path or options.successful or options.failed or options.filters
     if (selected or options.times == "relative") and not (options.strace or options.strace_file):
         options.strace = True
     stacks = options.stacks is True

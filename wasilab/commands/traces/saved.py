@@ -1,4 +1,4 @@
-"""Find the `Trace` that an argument names, and select its calls by strace's letters."""
+"""Find the `Trace` that an argument names, and select the calls to show."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Unpack
 
 from ...text.nearest import did_you_mean
+from ...text.numbers import counted
 from ...trace.errors import QueryError
 from ...trace.strace.style import StyleOptions
 from ...trace.trace import Trace
@@ -49,12 +50,22 @@ def load_trace(word: object, frontend: Frontend) -> Trace:
 
 
 def choose(whole: Trace, options: argparse.Namespace) -> Trace:
-    """The calls that strace's letters select (`options.add_strace_options`)."""
+    """The calls that the options of `options.add_strace_options` select."""
     try:
         chosen = whole.filter(call=options.calls, path=options.only_path)
     except QueryError as error:
         raise UsageProblem(f"-e {options.calls}: {error}") from None
+    try:
+        for expression in options.filters:
+            chosen = chosen.filter(expression)
+    except QueryError as error:
+        raise UsageProblem(f"--filter: {error}") from None
     return chosen.filter("ok") if options.successful else chosen.filter("failed") if options.failed else chosen
+
+
+def none_matches(whole: Trace) -> str:
+    """What is said instead of text if none of the calls is selected."""
+    return f"none of {counted(len(whole), 'call')} matches"
 
 
 def strace(chosen: Trace, **style: Unpack[StyleOptions]) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 from ...grants.remedy import denied
 from ...text.escape import visible
 from ...text.numbers import counted
-from ...trace.errors import QueryError
 from ...trace.formats.suffixes import opened_in
 from ...trace.strace.style import STRING_BYTES
 from ...trace.trace import Trace
@@ -21,7 +20,7 @@ from ..line.outputs import write_file
 from ..line.parser import Parser
 from ..line.request import Request
 from ..line.usage import UsageProblem
-from .saved import choose, load_trace, strace
+from .saved import choose, load_trace, none_matches, strace
 from .sql_command import answer
 
 
@@ -30,15 +29,9 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     parser.description = (
         "Read a saved trace"
         + (" or that of a named run" if kind == "notebook" else "")
-        + "; shows it as strace text.\n"
-        "EXPR is terms that must all hold ('or', 'not' and parentheses work): call=fd_*,path_open path=/data/*\n"
-        "errno=ENOENT refused failed dur>1ms bytes>4KiB fd=3 t<0.5s"
+        + "; shows it as strace text."
     )
     file_argument(parser, "the trace", nargs="?" if kind == "notebook" else None)
-    parser.add_argument(
-        "--filter", dest="filters", action="append", default=[], metavar="EXPR",
-        help="only the calls that match (several: all must match)",
-    )  # fmt: skip
     parser.add_argument("--head", type=count, metavar="N", help="the first N calls")
     parser.add_argument("--tail", type=count, metavar="N", help="the last N calls")
     parser.add_argument(
@@ -78,11 +71,6 @@ def execute(request: Request, frontend: Frontend) -> Done:
     whole = load_trace(options.file, frontend)
     _note(whole, options)
     chosen = choose(whole, options)
-    try:
-        for expression in options.filters:
-            chosen = chosen.filter(expression)
-    except QueryError as error:
-        raise UsageProblem(f"--filter: {error}") from None
     if options.head is not None:
         chosen = chosen[: options.head]
     if options.tail is not None:
@@ -126,7 +114,7 @@ def execute(request: Request, frontend: Frontend) -> Done:
                 )
             )  # fmt: skip
         elif len(whole):
-            frontend.note(f"none of {counted(len(whole), 'call')} matches")
+            frontend.note(none_matches(whole))
         else:
             frontend.note("the trace is empty: the guest made no call")
     if whole.dropped:
