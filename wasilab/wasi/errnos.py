@@ -119,10 +119,12 @@ class WasiError(Exception):
     have allowed the call, with full guest paths; None if no grant would have.
     """
 
+    __slots__ = ("denied_by", "errno", "need", "reason")  # cheaper than a dict: programs fail in loops
+
     def __init__(
         self, errno: Errno, reason: str = "", denied_by: DeniedBy = DeniedBy.NONE, need: Need | None = None
     ) -> None:
-        super().__init__(errno, reason)
+        # `Exception` has kept the arguments already; calling its `__init__` would take longer than all of this.
         self.errno = errno
         self.reason = reason
         self.denied_by = denied_by
@@ -173,26 +175,37 @@ def errno_of(error: OSError) -> Errno:
 _HOST_SAYS_NO = {_posix.EACCES, _posix.EPERM, _posix.EROFS}
 
 
-def explain(error: BaseException) -> WasiError | None:
-    """The failure that a guest sees for an exception, or None if it is not the failure of a call.
+def code_of(error: BaseException) -> Errno | None:
+    """The errno that a guest sees for an exception, or None if it is not the failure of a call.
 
-    `OSError` keeps its errno; EACCES, EPERM and EROFS of the operating system are refusals by `DeniedBy.HOST`.
-    `UnicodeError` is ILSEQ (a path is not UTF-8), `ValueError` and `OverflowError` are INVAL, `MemoryError` is
-    NOMEM. Anything else (an exit, a trap, an interrupt, a bug) is not mapped.
+    `OSError` keeps its errno. `UnicodeError` is ILSEQ (a path is not UTF-8), `ValueError` and `OverflowError` are
+    INVAL, `MemoryError` is NOMEM. Anything else (an exit, a trap, an interrupt, a bug) is not mapped.
+    """
+    if isinstance(error, WasiError):
+        return error.errno
+    if isinstance(error, OSError):
+        return errno_of(error)
+    if isinstance(error, UnicodeError):
+        return Errno.ILSEQ
+    if isinstance(error, (ValueError, OverflowError)):
+        return Errno.INVAL
+    return Errno.NOMEM if isinstance(error, MemoryError) else None
+
+
+def explain(error: BaseException) -> WasiError | None:
+    """The failure that a guest sees for an exception: its errno (`code_of`), reason and need. None if it has none.
+
+    EACCES, EPERM and EROFS of the operating system are refusals by `DeniedBy.HOST`.
     """
     if isinstance(error, WasiError):
         return error
+    code = code_of(error)
+    if code is None:
+        return None
     if isinstance(error, Refused):
-        return WasiError(errno_of(error), error.reason, error.by, error.need)
+        return WasiError(code, error.reason, error.by, error.need)
     if isinstance(error, OSError):
         if error.errno in _HOST_SAYS_NO:
-            code = errno_of(error)
             return WasiError(code, f"the host's operating system says: {code.text.lower()}", DeniedBy.HOST)
-        return WasiError(errno_of(error))
-    if isinstance(error, UnicodeError):
-        return WasiError(Errno.ILSEQ, "a name or path is not valid UTF-8")
-    if isinstance(error, (ValueError, OverflowError)):
-        return WasiError(Errno.INVAL)
-    if isinstance(error, MemoryError):
-        return WasiError(Errno.NOMEM)
-    return None
+        return WasiError(code)
+    return WasiError(code, "a name or path is not valid UTF-8" if isinstance(error, UnicodeError) else "")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import posixpath
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 from ..capabilities.clocks import Clocks
@@ -18,7 +19,7 @@ from ..capabilities.refusal import DeniedBy, Need, NeedKind, Refused
 from ..capabilities.strings import GivenStrings, Strings
 from ..capabilities.waiting import Interrupt
 from . import rights as r
-from .errnos import Errno, WasiError, explain
+from .errnos import Errno, WasiError, code_of, explain
 from .fdtable import Descriptor, FdTable, Withheld
 from .left_links import LeftLinks
 from .types import Rights
@@ -307,6 +308,11 @@ class Host:
         """The notes, and warnings about links that the run left."""
         return [*self.notes, *self.links.remarks(self._preopens)]
 
+    def code_of(self, error: BaseException) -> Errno | None:
+        """The errno alone of `explain`, which is all that is wanted of a failure if the run is not traced."""
+        code = code_of(error)
+        return Errno.PERM if code is Errno.NOTCAPABLE and not self.strict else code
+
     def explain(self, error: BaseException, descriptor: Descriptor | None = None) -> WasiError | None:
         """`errnos.explain`, with the errno of the rights mode: compat uses PERM for NOTCAPABLE.
 
@@ -339,11 +345,16 @@ def _placed(need: Need, descriptor: Descriptor | None) -> Need | None:
         # The path as the program wrote it, with its "..": a C library compares it with the names of the granted
         # folders as text, and begins at the one with the longest name.
         here = "" if descriptor is None or descriptor.path == "." else descriptor.path
-        return Need(need.kind, posixpath.join(here, need.guest))
+        return _directory(here, need.guest)
     if need.kind in (NeedKind.WRITE, NeedKind.QUOTA):
         guest = "" if descriptor is None else descriptor.withheld.guest
         return Need(need.kind, guest, need.rights, need.limit) if guest else None
     return need
+
+
+@lru_cache(64)  # as in a loop; a path is a guest's own and may be long, so the cache is small
+def _directory(here: str, path: str) -> Need:
+    return Need(NeedKind.DIRECTORY, posixpath.join(here, path))
 
 
 _KIND = {

@@ -90,7 +90,7 @@ def absent_function(
             aux = b"" if wasi else pack_values(read_slots(arguments[2], params) if raw else arguments[1:])
             caller = arguments[1 if raw else 0]
             words = [*words, 0, 0, 0, 0][:4]
-            failed_calls.note(start, caller, number, 0, label if wasi else None, errno, 0, flags, why, aux, words)
+            failed_calls.note(start, caller, number, label if wasi else None, errno, flags, why, aux, words)
             if ends:
                 raise t.Trap(why)
             if not results:

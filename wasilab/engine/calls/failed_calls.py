@@ -6,21 +6,18 @@ No exception may leave a callback (`raw.py`): it would corrupt the process. So e
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
-from ...capabilities.refusal import Need
 from ...capabilities.waiting import Interrupted
 from ...trace.record.functions import Function
 from ...trace.record.layout import DID_NOT_RETURN, Flag
 from ...trace.record.payload import (
     MAX_KEPT_SUBSCRIPTIONS,
     MAX_KEPT_VECTORS,
-    RECORD_WORDS,
     VECTOR_BYTES,
     Aux,
-    pack_payload,
     schema,
 )
 from ...trace.record.recorder import Recorder
@@ -62,10 +59,15 @@ class FailedCalls:
         self._stop = stop
         self._memory = memory
         self._recorder = recorder
-        self._write = recorder.make_writer(instance=instance) if recorder is not None else None
+        self._write = recorder.make_failure_writer(host.run_time, instance) if recorder is not None else None
         self._stacks = stacks
+        self._wants_stacks = stacks.wanted
         self._caller_of = caller_of
         self._flags = flags
+        self._inputs: dict[int, _Inputs] = {}
+        """The inputs of the calls that have failed, by `id`, by which they are found sooner than by name."""
+        self._failed: list[Call] = []
+        """These calls, kept so that no other has their `id`."""
 
     def answer(
         self, error: BaseException, call: Call, caller: CallbackCaller, start: int, descriptor: Descriptor | None,
@@ -77,22 +79,39 @@ class FailedCalls:
         `words` are all arguments as 32-bit words, `flags` those of the override that answered.
         """
         try:
+            if self._write is None:
+                code = self._host.code_of(error) if call.returns else None
+                if code is not None:
+                    return code
+                self._end(error, call.name)
+                return ENDS
             known = self._host.explain(error, descriptor) if call.returns else None
+            at = self._inputs.get(id(call)) or self._find(call)
+            errno, denied, reason, need = DID_NOT_RETURN, 0, "", None
             if known is not None:
-                errno, denied, reason, need = int(known.errno), int(known.denied_by), known.reason, known.need
+                errno, denied, reason, need = known.errno, known.denied_by, known.reason, known.need
             else:
-                errno, denied, reason, need = DID_NOT_RETURN, 0, self._end(error, call.name), None
-            if self._write is not None:
-                flags |= int(Flag.UNSTABLE) if call.module == "wasi_unstable" else 0
-                life = 0 if descriptor is None else descriptor.life
-                aux = attempted(call, words, self._memory)
-                if path is None:
-                    path = self._asked_path(call, caller, words)
-                self.note(start, caller, call.number, life, path, errno, denied, flags, reason, aux, words, need)
-            return errno if errno != DID_NOT_RETURN else ENDS
+                reason = self._end(error, call.name)
+            if path is None and at.path is not None:
+                path = self._asked_path(at, call, caller, words)
+            aux = b"" if at.aux is None else _attempted(at, words, self._memory)
+            stack = partial(self._stack, caller, denied) if self._wants_stacks else None
+            life = 0 if descriptor is None else descriptor.life
+            flags |= self._flags | at.flags
+            self._write(start, life, path, call.number, errno, denied, flags, reason, need, aux, words, stack)
+            return errno if known is not None else ENDS
         except BaseException as worse:  # noqa: BLE001  nothing may leave a callback
             self._stop.error = HostBug(call.name, worse)
             return ENDS
+
+    def _find(self, call: Call) -> _Inputs:
+        """The inputs of a call that fails for the first time."""
+        found = self._inputs[id(call)] = _inputs(call)
+        self._failed.append(call)
+        return found
+
+    def _stack(self, caller: CallbackCaller, denied: int) -> int:
+        return self._stacks.refused(caller) if denied else self._stacks.number(caller)
 
     def further(self, function: Function) -> int:
         """The number, for `note`, of a function that is not a WASI call."""
@@ -117,35 +136,27 @@ class FailedCalls:
         return str(cause) if isinstance(cause, (t.Trap, HostBug)) else ""
 
     def note(
-        self, start: int, caller: CallbackCaller, number: int, life: int, path: bytes | None, errno: int, denied: int,
-        flags: int, reason: str, aux: bytes, words: Sequence[int], need: Need | None = None,
+        self, start: int, caller: CallbackCaller, number: int, path: bytes | None, errno: int, flags: int, reason: str,
+        aux: bytes, words: Sequence[int],
     ) -> None:  # fmt: skip
-        """Record a call that failed or did not return, if the run is traced."""
-        if self._write is None or self._recorder is None:
-            return
-        took = self.now() - start
-        payload = None
-        if reason or aux or len(words) > RECORD_WORDS:
-            index = self._recorder.intern_reason(reason, need) if reason else 0
-            payload = pack_payload(aux, b"", words[RECORD_WORDS:], index)
-        w0, w1, w2, w3 = (*words[:4], 0, 0, 0, 0)[:4]
-        stack = self._stacks.refused(caller) if denied else self._stacks.number(caller)
-        flags |= self._flags
-        self._write(start, took, 0, life, path, payload, number, errno, denied, flags, w0, w1, w2, w3, stack)
+        """Record a call that no host serves, if the run is traced."""
+        if self._write is not None:
+            stack = partial(self._stacks.number, caller) if self._wants_stacks else None
+            self._write(start, 0, path, number, errno, 0, flags | self._flags, reason, None, aux, words, stack)
 
     def close(self) -> None:
         """Release the store, after the last call."""
         self._memory = GuestMemory(None)
         self._stacks.close()
 
-    def _asked_path(self, call: Call, caller: CallbackCaller, words: tuple[int, ...]) -> bytes | None:
+    def _asked_path(self, at: _Inputs, call: Call, caller: CallbackCaller, words: tuple[int, ...]) -> bytes | None:
         """The path of a call that failed before its path was read (its descriptor is not open), if readable."""
-        at = _inputs(call)
-        if at.path is not None:
-            with contextlib.suppress(t.WasiError, t.Trap):
-                inside, (pointer, size) = self._caller_of(caller), words[at.path : at.path + 2]
-                return self._memory.string(inside, pointer, size, call.name, at.path_name)
-        return None
+        assert at.path is not None
+        try:
+            pointer, size = words[at.path : at.path + 2]
+            return self._memory.string(self._caller_of(caller), pointer, size, call.name, at.path_name)
+        except (t.WasiError, t.Trap):
+            return None
 
 
 class _Inputs(NamedTuple):
@@ -161,6 +172,8 @@ class _Inputs(NamedTuple):
     """the bytes of each,"""
     most: int = 0
     """and how many are kept."""
+    flags: int = 0
+    """The flags of every record of the call."""
 
 
 _known_inputs: dict[tuple[str, str], _Inputs] = {}
@@ -176,7 +189,7 @@ def _inputs(call: Call) -> _Inputs:
 
 def _find_inputs(call: Call) -> _Inputs:
     layout = schema(call)
-    found = _Inputs()
+    found = _Inputs(flags=int(Flag.UNSTABLE) if call.module == "wasi_unstable" else 0)
     word = 0
     for param in call.params:
         kind = param.type.kind
@@ -197,8 +210,11 @@ def _find_inputs(call: Call) -> _Inputs:
 def attempted(call: Call, words: Sequence[int], memory: GuestMemory) -> bytes:
     """The auxiliary bytes of a failed call's payload: its input, as far as it can be read."""
     at = _inputs(call)
-    if at.aux is None:
-        return b""
+    return b"" if at.aux is None else _attempted(at, words, memory)
+
+
+def _attempted(at: _Inputs, words: Sequence[int], memory: GuestMemory) -> bytes:
+    assert at.aux is not None
     return _readable(memory, words[at.aux], at.entry * min(words[at.number], at.most))
 
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import struct
 import threading
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from ...capabilities.refusal import Need
 from ...trace.record.layout import (
     CHUNK_BYTES,
     FLAGS_AT,
@@ -23,8 +26,9 @@ from ...trace.record.layout import (
     Life,
 )
 from ...trace.record.layout import PACK as RECORD
+from ...trace.record.payload import RECORD_WORDS, pack_payload
 from ...trace.record.recorder import Recorder
-from ...trace.record.writing import Write
+from ...trace.record.writing import FLAGS_SHIFT, Write, WriteFailure, meta
 from .binding import Library, library
 from .layouts import CHUNK, MOST_PATHS, PATHS, STRUCTS, TEXT, RunState
 
@@ -33,7 +37,13 @@ SLACK = 128 << 10
 _ARENA_BYTES = SIDE_BYTES + 2 * SLACK
 _PRIVATE: dict[str, int] = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
 """Private, unlike mmap's default: no process limit counts shared memory, so a confined process may not have any."""
-_N = RunState.n.offset // 8
+_N, _RECORDS, _BEGAN = (field.offset // 8 for field in (RunState.n, RunState.records, RunState.began))
+_TRUNCATED = int(Flag.TRUNCATED)
+_FAILED = tuple(
+    struct.Struct(f"<Q16xI4xI4xQ{count}I{4 * (RECORD_WORDS - count)}x").pack for count in range(RECORD_WORDS + 1)
+)
+"""The record of a failed call with so many words: when it began, life, stack, columns from `call` to `tid`, words. The
+library adds its duration, path and payload."""
 _PACKED_RECORD = 81
 """Maximum bytes of a packed record."""
 
@@ -244,6 +254,9 @@ class TraceBuffer:
         """How often a number has been opened; without a call between, for every opening asks."""
         self._library = library
         self._at = ctypes.addressof(state)
+        # Declared argument types would be converted one by one, which takes longer than the function.
+        self._append: Callable[..., int] = library.address["turbo_note"]
+        self._run, self._payload_size = ctypes.c_void_p(self._at), ctypes.c_uint64()
         self._recorder = recorder
         self._seen = (ctypes.c_uint64 * 3)()
         self._structs, self._hashes = NativeBlock(4 * STRUCTS), NativeBlock(4 * STRUCTS)
@@ -278,14 +291,14 @@ class TraceBuffer:
         return self._table.pending()
 
     def writer(self, instance: int, tid: int) -> Write:
-        """The function that records a call that failed or did not return. The call's end is the time of recording; a
+        """The function that records a call that Python has answered. The call's end is the time of recording; a
         `t_start` of 0 means the call that Python is now answering for the library."""
 
         def write(
             t_start: int, dur: int, result: int, handle: int, path: bytes | None, payload: bytes | None, call: int,
             errno: int, denied_by: int, flags: int, w0: int, w1: int, w2: int, w3: int, stack: int = 0,
         ) -> None:  # fmt: skip
-            if self.state.records != self.records.address:  # the run and this buffer have ended
+            if self.words[_RECORDS] != self.records.address:  # the run and this buffer have ended
                 self._recorder.make_writer(instance, tid)(
                     t_start, dur, result, handle, path, payload, call, errno, denied_by, flags, w0, w1, w2, w3, stack
                 )  # fmt: skip
@@ -294,15 +307,55 @@ class TraceBuffer:
                 path = path[:PATH_BYTES]
                 flags |= int(Flag.TRUNCATED)
             record = RECORD.pack(
-                t_start or self.state.began, 0, result, handle, 0, stack, 0, call, errno, denied_by, instance, flags,
+                t_start or self.words[_BEGAN], 0, result, handle, 0, stack, 0, call, errno, denied_by, instance, flags,
                 tid, w0, w1, w2, w3,
             )  # fmt: skip
-            size = len(payload or b"")
-            if not self._library.note(self._at, record, path, len(path or b""), payload, size):
-                self.turn(size)
-                self._library.note(self._at, record, path, len(path or b""), payload, size)
+            if not self._note(record, path, payload or b""):
+                self.turn(len(payload or b""))
+                self._note(record, path, payload or b"")
 
         return write
+
+    def _note(self, record: bytes, path: bytes | None, payload: bytes) -> int:
+        """Append a record and what it refers to; 0 if the chunk has no room for them."""
+        size = self._payload_size
+        size.value = len(payload)
+        return self._append(self._run, record, path, 0 if path is None else len(path), payload, size)
+
+    def failure_writer(self, now: Callable[[], int], instance: int) -> WriteFailure:
+        """The same for a call that failed or did not return."""
+        state, mine, recorder = self.words, self.records.address, self._recorder
+        append, run, size = self._append, self._run, self._payload_size
+        columns = meta(0, instance, 0)
+
+        def write_failure(
+            start: int, life: int, path: bytes | None, call: int, errno: int, denied_by: int, flags: int, reason: str,
+            need: Need | None, aux: bytes, words: Sequence[int], stack: Callable[[], int] | None,
+        ) -> None:  # fmt: skip
+            if state[_RECORDS] != mine:
+                by_python = recorder.make_failure_writer(now, instance)
+                by_python(start, life, path, call, errno, denied_by, flags, reason, need, aux, words, stack)
+                return
+            if path is not None and len(path) > PATH_BYTES:
+                path = path[:PATH_BYTES]
+                flags |= _TRUNCATED
+            first, further = (words[:RECORD_WORDS], words[RECORD_WORDS:]) if len(words) > RECORD_WORDS else (words, ())
+            record = _FAILED[len(first)](
+                start or state[_BEGAN], life, 0 if stack is None else stack(),
+                columns | call | errno << 8 | denied_by << 16 | flags << FLAGS_SHIFT, *first,
+            )  # fmt: skip
+            length, index, payload = 0 if path is None else len(path), 0, b""
+            for last in (False, True):
+                if reason:  # a number that the chunk has given needs no look at the room left: the library tells
+                    index = recorder.chunk.reason_ids.get((reason, need)) or recorder.intern_reason(reason, need)
+                if index or aux or further:
+                    payload = pack_payload(aux, b"", further, index)
+                size.value = len(payload)
+                if append(run, record, path, length, payload, size) or last:
+                    return
+                self.turn(len(payload))
+
+        return write_failure
 
     # ---- for the library
 

@@ -11,6 +11,7 @@ import struct
 from dataclasses import dataclass, replace
 from enum import IntFlag
 
+from ...capabilities.refusal import Need
 from .compact import CompactArena, compacted
 from .reasons import Reason
 
@@ -143,7 +144,8 @@ class Chunk:
         self.paths: list[bytes] = []
         self.path_ids: dict[bytes, int] = {}
         self.reasons: list[Reason] = []
-        self.reason_ids: dict[Reason, int] = {}
+        self.reason_ids: dict[tuple[str, Need | None], int] = {}
+        """The sentences as they came, each with what was needed -> their number in `reasons`, from 1."""
         self.structs: dict[bytes, int] = {}
         """Payloads of struct results -> their offset (1-based, in words), so that equal ones are stored once."""
         self.lives: list[Life] = []

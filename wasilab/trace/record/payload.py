@@ -103,6 +103,8 @@ def schema(call: Call) -> Schema:
 
 
 _PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
+_HEADS = tuple(struct.Struct(f"<HHI{count}I").pack for count in range(32))
+"""`HEADER` and so many words."""
 
 
 def pack_payload(aux: bytes = b"", data: bytes = b"", words: Sequence[int] = (), reason: int = 0) -> bytes:
@@ -114,8 +116,10 @@ def pack_payload(aux: bytes = b"", data: bytes = b"", words: Sequence[int] = (),
     """
     if len(aux) > MAX_AUX:
         aux = aux[:MAX_AUX]
-    if words:
-        blob = HEADER.pack(reason, len(aux), len(data)) + struct.pack(f"<{len(words)}I", *words) + aux + data
-    else:
-        blob = HEADER.pack(reason, len(aux), len(data)) + aux + data
+    count = len(words)
+    pack = _HEADS[count] if count < len(_HEADS) else struct.Struct(f"<HHI{count}I").pack
+    head = pack(reason, len(aux), len(data), *words)
+    if not aux and not data:
+        return head
+    blob = head + aux + data
     return blob + _PADDING[len(blob) & 3]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -40,7 +40,7 @@ from .packing import StoredModule
 from .payload import pack_payload
 from .reasons import Reason
 from .tables import Resolver, Tables, number_frames
-from .writing import Write, writer
+from .writing import Write, WriteFailure, failure_writer, writer
 
 __all__ = ["CHUNK_RECORDS", "DID_NOT_RETURN", "SIDE_BYTES", "Chunk", "Flag", "Life", "Recorder", "pack_payload"]
 
@@ -78,6 +78,10 @@ class RecordWriter(Protocol):
 
     def writer(self, instance: int, tid: int) -> Write:
         """The function that records one call; see `Recorder.make_writer`."""
+        ...
+
+    def failure_writer(self, now: Callable[[], int], instance: int) -> WriteFailure:
+        """The function that records a failed call; see `Recorder.make_failure_writer`."""
         ...
 
     def open_lives(self) -> list[Life]:
@@ -176,6 +180,12 @@ class Recorder:
         """
         return writer(self, instance, tid) if self._written_by is None else self._written_by.writer(instance, tid)
 
+    def make_failure_writer(self, now: Callable[[], int], instance: int = 0) -> WriteFailure:
+        """The function that records a call that failed or did not return; `now` is the clock that measures calls. Get
+        it once and keep it."""
+        by = self._written_by
+        return failure_writer(self, now, instance) if by is None else by.failure_writer(now, instance)
+
     def write_by(self, other: RecordWriter | None) -> None:
         """Let `other` write the records from now on; None: the generated code again. Only between two calls."""
         self._written_by = other
@@ -213,11 +223,10 @@ class Recorder:
         """
         self.next_chunk()
         chunk = self.chunk
-        key = Reason(text, need)
-        index = chunk.reason_ids.get(key)
+        index = chunk.reason_ids.get((text, need))
         if index is None:
             chunk.reasons.append(Reason(visible(text[:PATH_BYTES])[:PATH_BYTES], need))
-            index = chunk.reason_ids[key] = len(chunk.reasons)
+            index = chunk.reason_ids[text, need] = len(chunk.reasons)
             chunk.side += 2 * len(text) + (160 if need is None else 480 + len(need.guest))
         return index
 

@@ -1,9 +1,10 @@
 """The source text of the code that writes one record: the only place that writes records.
 
 A successful call is recorded by its trampoline (`engine/calls/record_lines.py`), any other call by
-`Recorder.make_writer`. Both are generated from these lines, because calling a function for each record would double its
-cost. The lines use the locals `chunk`, `index`, `path_id`, `arena` and `payload_at`, and the globals of
-`record_globals`. Not for: the layout of a record (`layout.py`) or of a payload (`payload.py`).
+`Recorder.make_writer`, of which `failure_writer` makes a shorter one. Both are generated from these lines, because
+calling a function for each record would double its cost. The lines use the locals `chunk`, `index`, `path_id`, `arena`
+and `payload_at`, and the globals of `record_globals`. Not for: the layout of a record (`layout.py`) or of a payload
+(`payload.py`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from functools import cache
 from types import CodeType, FunctionType
 from typing import Protocol, cast
 
+from ...capabilities.refusal import Need
 from .layout import (
     CHUNK_RECORDS,
     MAX_STRUCTS,
@@ -26,6 +28,7 @@ from .layout import (
     Chunk,
     Flag,
 )
+from .payload import RECORD_WORDS, pack_payload
 
 LOCALS = ("chunk", "index", "path_id", "arena", "structs", "payload_at")
 """Names of the locals of the lines."""
@@ -138,7 +141,7 @@ def write_record(
     ]
 
 
-# -- the writer of failed calls ----------------------------------------------------------------------------------------
+# -- the writers of failed calls ---------------------------------------------------------------------------------------
 
 
 class Write(Protocol):
@@ -195,3 +198,49 @@ def _code() -> CodeType:
     linecache.cache[label] = (len(text), None, text.splitlines(True), label)
     module = compile(text, label, "exec")
     return next(constant for constant in module.co_consts if isinstance(constant, CodeType))
+
+
+class WriteFailure(Protocol):
+    """Records one call that failed or did not return, and that ends now.
+
+    `start` is when it began, `life` that of its descriptor, `words` all its core words, `aux` its input (`payload.py`);
+    `stack` takes its stack, if there is to be one; the others are columns of its record. Raises nothing for values
+    within their range.
+    """
+
+    def __call__(
+        self, start: int, life: int, path: bytes | None, call: int, errno: int, denied_by: int, flags: int, reason: str,
+        need: Need | None, aux: bytes, words: Sequence[int], stack: Callable[[], int] | None,
+    ) -> None: ...  # fmt: skip
+
+
+class Failures(Protocol):
+    """The interface of a recorder that a writer of failures needs."""
+
+    def make_writer(self, instance: int = 0, tid: int = 1) -> Write:
+        """The function that records a call."""
+        ...
+
+    def intern_reason(self, text: str, need: Need | None = None) -> int:
+        """The number of a reason for the next record."""
+        ...
+
+
+def failure_writer(recorder: Failures, now: Callable[[], int], instance: int) -> WriteFailure:
+    """The function that records the failed calls of an instance through the recorder's usual writer."""
+    write = recorder.make_writer(instance)
+
+    def write_failure(
+        start: int, life: int, path: bytes | None, call: int, errno: int, denied_by: int, flags: int, reason: str,
+        need: Need | None, aux: bytes, words: Sequence[int], stack: Callable[[], int] | None,
+    ) -> None:  # fmt: skip
+        took = now() - start
+        payload = None
+        if reason or aux or len(words) > RECORD_WORDS:
+            index = recorder.intern_reason(reason, need) if reason else 0
+            payload = pack_payload(aux, b"", words[RECORD_WORDS:], index)
+        w0, w1, w2, w3 = words[:RECORD_WORDS] if len(words) >= RECORD_WORDS else (*words, 0, 0, 0, 0)[:RECORD_WORDS]
+        taken = 0 if stack is None else stack()
+        write(start, took, 0, life, path, payload, call, errno, denied_by, flags, w0, w1, w2, w3, taken)
+
+    return write_failure
