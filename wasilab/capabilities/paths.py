@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+from functools import lru_cache
 from types import TracebackType
 from typing import Generic, Protocol, TypeVar
 
@@ -27,6 +28,8 @@ ABSOLUTE = (
 )
 """What helps if a program passes an absolute path with a descriptor."""
 
+_ABOVE = "'..' above it"
+
 Place = TypeVar("Place")
 
 
@@ -37,8 +40,19 @@ def fail(number: int) -> OSError:
 
 def escape(path: str, how: str) -> Refused:
     """The refusal of a path that leaves its directory; `how` names the step."""
+    reason, need = _leaving(path, how)
+    return Refused(errno.EPERM, reason, DeniedBy.PATH, need)
+
+
+@lru_cache(64)  # as in a loop; a path is a guest's own and may be long, so the cache is small
+def _leaving(path: str, how: str) -> tuple[str, Need]:
     reason = f"{path!r} leaves the directory it was resolved in: {how}"
-    return Refused(errno.EPERM, reason, DeniedBy.PATH, Need(NeedKind.DIRECTORY, path))
+    return reason, Need(NeedKind.DIRECTORY, path)
+
+
+def begins_above(path: str) -> bool:
+    """Whether the first name of a path is "..", so that it leaves its directory wherever it leads."""
+    return path[:2] == ".." and path[2:3] in ("", "/")
 
 
 def is_utf8(name: str) -> bool:
@@ -140,6 +154,9 @@ def walk(tree: Tree[Place], root: Place, path: str, follow: bool) -> Resolved[Pl
     ELOOP after 40 links; ENOENT, ENOTDIR, EACCES, ENAMETOOLONG as POSIX path resolution does.
     """
     check_path(path)
+    if begins_above(path):
+        tree.search(root)
+        raise escape(path, _ABOVE)
     state = _Walk(tree, root, path)
     try:
         while state.todo:
@@ -195,7 +212,7 @@ class _Walk(Generic[Place]):
         here = self._here()
         self.tree.search(here)
         if not self.above:
-            raise escape(self.path, "'..' above it")
+            raise escape(self.path, _ABOVE)
         self.names.pop()
         self.above.pop()
         self.tree.leave(here)

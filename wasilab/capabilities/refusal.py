@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from errno import EPERM
+from functools import lru_cache
 
 
 class DeniedBy(IntEnum):
@@ -88,6 +89,10 @@ class Need:
     """The limit, or the network address, name or origin that is needed."""
 
 
+_init_error = OSError.__init__
+"""`super().__init__` takes longer, and a program may be refused in a loop."""
+
+
 class Refused(OSError):
     """An operation that the grant behind a capability forbids.
 
@@ -105,7 +110,7 @@ class Refused(OSError):
         *,
         notcapable: bool = False,
     ) -> None:
-        super().__init__(errno, reason)
+        _init_error(self, errno, reason)
         self.reason = reason
         self.by = by
         self.need = need
@@ -114,9 +119,10 @@ class Refused(OSError):
 
 def refused_change(path: str) -> Refused:
     """The refusal to create or change `path` in a folder that is granted read-only."""
-    return Refused(
-        EPERM,
-        f"{path!r} cannot be created or changed: its folder is granted read-only",
-        need=Need(NeedKind.WRITE, path),
-        notcapable=True,
-    )
+    reason, need = _read_only(path)
+    return Refused(EPERM, reason, need=need, notcapable=True)
+
+
+@lru_cache(64)  # as in a loop; a path is a guest's own and may be long, so the cache is small
+def _read_only(path: str) -> tuple[str, Need]:
+    return f"{path!r} cannot be created or changed: its folder is granted read-only", Need(NeedKind.WRITE, path)

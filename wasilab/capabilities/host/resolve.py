@@ -11,7 +11,7 @@ import ctypes
 import errno
 import os
 
-from ..paths import Resolved, check_path, fail, walk
+from ..paths import Resolved, begins_above, check_path, fail, walk
 from ..refusal import DeniedBy, Refused
 from . import features
 from .features import DIRECTORY_FLAGS, LINUX, O_NOFOLLOW, libc
@@ -114,7 +114,7 @@ _FINAL = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 def resolve(root: int, path: str, follow: bool) -> Resolved[int]:
     """`walk` over the host's descriptors beneath `root`, by openat2 where that works, with the same results."""
-    if features.SYSCALL is None:
+    if features.SYSCALL is None or begins_above(path):  # which the kernel would refuse without the reason
         return walk(HOST_TREE, root, path, follow)
     check_path(path)
     stripped = path.rstrip("/")
