@@ -28,6 +28,16 @@ def test_an_error_names_the_line_of_the_cell() -> None:
     assert str(caught.value).startswith("demo.c:3:12: error: ")
 
 
+@pytest.mark.parametrize("name", ["naïve ☃", "it's #1 $x (2)"])
+def test_a_name_is_shown_as_it_is_in_errors_and_lines(name: str) -> None:
+    with pytest.raises(CompileError) as caught:
+        compile_source("int main(void) { return missing; }\n", "c", name=name)
+    assert str(caught.value).startswith(f"{name}.c:1:25: error: ")
+    assert caught.value.diagnostics[0].source_line == "int main(void) { return missing; }"
+    module = wasilab.compile("int main(void) { __builtin_trap(); }\n", "c", name=name)
+    assert f"{name}.c" in [frame.file for frame in wasilab.run(module).outcome.frames]
+
+
 def test_a_warning_comes_with_the_module() -> None:
     result = compile_source("int main(void) { int unused; return 0; }\n", "c")
     assert [(d.severity, d.line) for d in result.diagnostics] == [("warning", 1)]
@@ -77,8 +87,9 @@ def test_two_sources_link_when_the_second_is_named() -> None:
     assert compile_source(source, "c", ["util.c"], files=files).wasm.startswith(b"\0asm")
 
 
-def test_a_header_in_a_folder_that_a_flag_names_is_watched(tmp_path: Path) -> None:
-    header = tmp_path / "own.h"
+@pytest.mark.parametrize("name", ["own.h", "it's #1 $x.h", "naïve ☃.h"])
+def test_a_header_in_a_folder_that_a_flag_names_is_watched(tmp_path: Path, name: str) -> None:
+    header = tmp_path / name
     header.write_text("#define X 0\n")
     source = f'#include "{header}"\nint main(void) {{ return X; }}\n'
     flags = [f"-I{tmp_path}"]

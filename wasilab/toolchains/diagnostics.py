@@ -103,7 +103,7 @@ _ASC = re.compile(r"^(?P<sev>ERROR|WARNING|INFO|PEDANTIC)(?: [A-Z]+\d+)?: (?P<ms
 _ASC_AT = re.compile(r"^\s*└─ in (?P<file>.+?)\((?P<line>\d+),(?P<col>\d+)\)\s*$")
 _THROWN = re.compile(r"^(?:Uncaught )?(?P<msg>[A-Za-z_.]*(?:Error|Exception|Interrupt|Exit)\b.*)$")
 _PYTHON_AT = re.compile(r'^\s*File "(?P<file>[^"]+)", line (?P<line>\d+)')
-_JAVASCRIPT_AT = re.compile(r"(?:^|[@(\s])(?P<file>[\w.-]+\.m?js):(?P<line>\d+)(?::(?P<col>\d+))?")
+_JAVASCRIPT_AT = re.compile(r"(?:^|[@(\s])(?P<file>[^\s:@()/\\]+\.m?js):(?P<line>\d+)(?::(?P<col>\d+))?")
 
 
 def parse(text: str, sources: Mapping[str, str], style: str = "gnu") -> list[Diagnostic]:

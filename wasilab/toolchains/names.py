@@ -5,14 +5,14 @@ Names become file names in the work folder, so they must stay within it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
+from ..text.portable_names import file_name
 from .diagnostics import ToolchainError
 
 MAX_NAME = 100
-"""Maximum characters of a cell's name in its file name."""
+"""Maximum bytes of a cell's name in its file name."""
 RESERVED = (
     "out.wasm", "deps.d", "world.wit", "wasilab_program.py", "wasilab_program.mjs", "wasilab_driver.mjs", "wasilab_js",
 )  # fmt: skip
@@ -20,8 +20,8 @@ RESERVED = (
 
 
 def source_file_name(name: str, suffixes: tuple[str, ...]) -> str:
-    """The file name for a cell or file called `name`: its sanitised last part, with one of the suffixes."""
-    base = re.sub(r"[^A-Za-z0-9_.-]", "_", name.replace("\\", "/").rsplit("/", 1)[-1]).lstrip(".-")[:MAX_NAME]
+    """The file name for a cell or file called `name`: its last part, with one of the suffixes."""
+    base = file_name(name.replace("\\", "/").rsplit("/", 1)[-1], MAX_NAME)
     if base and not base.lower().endswith(suffixes):
         base += suffixes[0]
     if not base or base in suffixes:

@@ -250,8 +250,8 @@ class CFamily(Toolchain):
     def dependencies(self, job: Job) -> list[str]:
         found = [flag for flag in job.flags if os.path.isfile(flag)]
         try:
-            listed = shlex.split((job.folder / "deps.d").read_text().replace("\\\n", " ").split(":", 1)[1])
-        except (OSError, ValueError, IndexError):
+            listed = _prerequisites((job.folder / "deps.d").read_text(encoding="utf-8", errors="surrogateescape"))
+        except OSError:
             listed = []
         inside = str(job.folder) + os.sep
         found += [path for path in listed if not path.startswith(inside)]
@@ -330,6 +330,12 @@ _FILE_STREAMS = """#include <__config>
 #undef _LIBCPP_AVAILABILITY_HAS_ADDITIONAL_IOSTREAM_EXPLICIT_INSTANTIATIONS_1
 #define _LIBCPP_AVAILABILITY_HAS_ADDITIONAL_IOSTREAM_EXPLICIT_INSTANTIATIONS_1 0
 """
+
+
+def _prerequisites(rule: str) -> list[str]:
+    """The files that the rule of a Makefile names behind its target, without Make's quoting."""
+    words = re.findall(r"(?:[^\s\\]|\\.)+", rule.replace("\\\n", " ").partition(":")[2])
+    return [re.sub(r"\\([ #])", r"\1", word).replace("$$", "$") for word in words]
 
 
 def _file_streams(folder: Path) -> Path:

@@ -20,6 +20,7 @@ from ...wasi.components.wit.wit_packages import VERSION, command_wit
 from ..base import Command, Job, Toolchain
 from ..cache import make_folder
 from ..diagnostics import ToolchainError
+from ..names import source_file_name
 from ..probe import Failure, Tool, remembered
 from ..process import ProcessBounds, run_group
 from .npm_packages import install_line, nodes, package_folders
@@ -116,6 +117,10 @@ class JavaScript(Toolchain):
         inside.mkdir(exist_ok=True)
         argv = [*tool.argv[:1], "../wasilab_driver.mjs", tool.argv[1], job.file_name, *self.caches(tool), *features]
         return Command(tuple(argv), inside, {"NODE_OPTIONS": None})
+
+    def file_name(self, name: str) -> str:
+        # componentize-js splits names at spaces; the others surround a place in an error's trace.
+        return re.sub(r"[\s@()]", "_", source_file_name(name, self.suffixes))
 
     def context(self, job: Job) -> list[str]:
         return [_DRIVER, _BEFORE, _AFTER, command_wit(INTERFACES)]

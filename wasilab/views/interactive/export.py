@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from pathlib import Path
 
+from ...text.portable_names import file_name
 from ..maps.graph_svg import graph_svg
 from ..report.report import to_html
 from ..subject import Subject, trace_of
@@ -14,7 +14,7 @@ from ..timeline.figure import figure
 
 def file_stem(run: Subject) -> str:
     """The stem of an exported file's name: the run's name, in characters valid on every system."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", run.name)[:60].strip("._") or "trace"
+    return file_name(run.name, 60).strip("._") or "trace"
 
 
 def exported(run: Subject, suffix: str) -> tuple[str, bytes]:
