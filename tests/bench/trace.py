@@ -37,9 +37,7 @@ def record(n: int, seed: int = 1, **settings: Any) -> Recorder:
     names = {0: "<stdin>", 1: "<stdout>", 2: "<stderr>", 3: "/data", 4: "/data/a.txt"}
     for fd, name in names.items():
         preopen = name if fd == 3 else None
-        recorder.on_open(
-            SimpleNamespace(life=fd + 1, fd=fd, path=name, preopen=preopen, object=SimpleNamespace(filetype=4))
-        )
+        recorder.on_open(SimpleNamespace(life=fd + 1, fd=fd, path=name, preopen=preopen, filetype=4))
     origin = recorder.start_clock()
     write = recorder.make_writer()
     fd_write, fd_read, clock, stat, path_open = (

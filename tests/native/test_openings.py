@@ -11,6 +11,7 @@ import wasilab
 from tests.hostile.guests import ALL, CREAT, OUT, Guest, Text
 from wasilab.capabilities.protocols import OpenHow
 from wasilab.engine.native import binding, openings, slots
+from wasilab.module.module import from_wat
 from wasilab.wasi.fdtable import Descriptor
 
 pytestmark = pytest.mark.skipif(binding.library() is None, reason=binding.why_not() or "the library is there")
@@ -31,6 +32,27 @@ def test_a_way_of_creating_files_is_learned_once(tmp_path: Path, monkeypatch: py
         guest.open("new", oflags=CREAT, rights=ALL).call("fd_close", 4).call("path_unlink_file", 3, Text("new"))
     assert set(guest.run().errnos()) == {"SUCCESS"}
     assert len(learned) == 1
+
+
+@pytest.mark.parametrize("traced", [True, False])
+def test_nothing_is_learned_of_an_override(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, traced: bool) -> None:
+    """It may open something else than the guest asked for, or nothing."""
+    learned: list[object] = []
+    monkeypatch.setattr(openings.Recipes, "learn", lambda *given: learned.append(given))
+    guest = _folder(tmp_path, "a").open("a", rights=ALL).call("fd_close", 4).open("a", rights=ALL)
+
+    given: list[int] = []
+
+    def opening(original: Callable[..., int], directory: Descriptor, *arguments: int) -> int:
+        given.append(77 if given else original(directory, *arguments))
+        return given[-1]
+
+    module, grants = from_wat(guest.wat()), guest.grants
+    overridden = grants.with_(overrides={"path_open": opening})
+    assert wasilab.run(module, grants=overridden, trace=traced).outcome.ok
+    assert (given, learned) == ([4, 77], [])
+    assert wasilab.run(module, grants=grants, trace=traced).outcome.ok
+    assert len(learned) == 2, "without the override"
 
 
 def test_the_slot_of_a_file_that_the_library_opened_is_not_filled_again(

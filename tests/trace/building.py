@@ -44,8 +44,7 @@ class Builder:
     def open(self, fd: int, path: str | bytes, *, preopen: str | None = None, filetype: int = 4) -> int:
         """Open a descriptor by the next call (or before the first); return its life."""
         self.lives += 1
-        thing = SimpleNamespace(filetype=filetype)
-        descriptor = SimpleNamespace(life=self.lives, fd=fd, path=path, preopen=preopen, object=thing)
+        descriptor = SimpleNamespace(life=self.lives, fd=fd, path=path, preopen=preopen, filetype=filetype)
         self.fds[fd] = descriptor
         self.recorder.on_open(descriptor)
         return self.lives

@@ -61,8 +61,8 @@ class Book:
         del self.lives[fd]
 
     def descriptor(self, fd: int, preopen: str | None = None) -> Any:
-        thing = SimpleNamespace(filetype=3 if preopen else 4)
-        return SimpleNamespace(fd=fd, life=self.lives[fd], path=self.paths[fd], preopen=preopen, object=thing)
+        filetype = 3 if preopen else 4
+        return SimpleNamespace(fd=fd, life=self.lives[fd], path=self.paths[fd], preopen=preopen, filetype=filetype)
 
     def call(
         self, name: str, *words: int, fd: int = -1, gap: int = 2000, dur: int = 1500, result: int = 0, errno: int = 0,

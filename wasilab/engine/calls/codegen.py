@@ -104,9 +104,14 @@ class _Trampoline:
             add(2, "return errno" if self.call.returns else "return None")
 
     def _tell_library(self) -> None:
-        """Pass the library the parts of its record that it cannot read from the guest's memory."""
+        """Pass the library the parts of its record that it cannot read from the guest's memory, and how a file was
+        opened: it opens the next one itself."""
         if self.variant.overridden:
             self.text.add(2, f"NATIVE.flags = OVERRIDE_{self.id}.flags")
+        elif self.call.name == "path_open":
+            directory, dirflags, _, *others = self.locals.arguments
+            arguments = ", ".join([directory, self.locals.results[0][0], dirflags, *others])
+            self.text.add(2, f"if {directory}.life in FOLDERS:", f"    LEARN({arguments})")
         if self.variant.stacks:
             self.text.add(2, "NATIVE.stack = STACK(caller)")
         if len(self.locals.results) == 2:

@@ -265,14 +265,12 @@ class Link:
             raw=self._raw and native is None,
             traced=traced and native is None,
             stacks=self._stacks.wanted,
-            overridden=override is not None and traced,
+            overridden=override is not None and (traced or native is not None),
             foreign=self._foreign,
             native=native is not None,
         )
         unstable = call.module == "wasi_unstable"
         perform = call.function
-        if native is not None:
-            perform = native.performing(call, cast("Callable[..., int]", perform))
         if override is not None:
             perform = override.prepare(call, perform)
         flags = self._flags | (int(Flag.UNSTABLE) if unstable else 0)
@@ -326,6 +324,8 @@ class Link:
             "STOP": HostStop,
             "STACK": self._stacks.number,
             "NATIVE": None if self._native is None else self._native.state,
+            "FOLDERS": {} if self._native is None else self._native.slots.directories,
+            "LEARN": None if self._native is None else self._native.slots.learn,
             "NORETURN": t.Trap("proc_exit returned"),
             "SUBSCRIPTIONS": t.decode_subscriptions,
             "EVENTS": t.encode_events,

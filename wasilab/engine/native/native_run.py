@@ -159,10 +159,6 @@ class NativeRun:
         """The address of the library's callback for `call`."""
         return self.library.function(native_name(call))
 
-    def performing(self, call: Call, perform: Callable[..., int]) -> Callable[..., int]:
-        """The Python function for `call`, wrapped if the library can learn from its results."""
-        return self.slots.learning(perform) if call.name == "path_open" else perform
-
     def close(self) -> None:
         """The guest has ended: return everything to Python. Closing twice does nothing."""
         host = self._host

@@ -80,6 +80,7 @@ class SlotTable:
         self._enter_new, self._leave_new = library.enter, library.leave
         self._state = state
         self._at = ctypes.addressof(state)
+        self._of_state = ctypes.c_void_p(self._at)  # not `byref`: the garbage collector does not see what that holds
         self._host = host
         self._paths = paths
         self._outputs = outputs
@@ -93,7 +94,8 @@ class SlotTable:
         self._passages: list[Passage] = []
         self._live = (ctypes.c_uint64 * MOST_GRANTS)()
         self._names: dict[int, ctypes.Array[ctypes.c_char]] = {}
-        self._directories: dict[int, Descriptor] = {}  # the open ones, by life
+        self.directories: dict[int, Descriptor] = {}
+        """The open folders of the host in which the library may open files, by life."""
         self._log = Log(state)
         self._recipes = Recipes(library, state)
         state.live = ctypes.addressof(self._live)
@@ -127,7 +129,7 @@ class SlotTable:
         The rest follows with the first call that uses it (`make_ready`).
         """
         fd = descriptor.fd
-        if descriptor.preopen is None and fd >= FIRST and self._enter_new(self._at, fd, descriptor.life):
+        if descriptor.preopen is None and fd >= FIRST and self._enter_new(self._of_state, fd, descriptor.life):
             return
         with self._lock:
             if fd >= self._state.nslots:
@@ -135,7 +137,7 @@ class SlotTable:
             slot = self._slots[fd]
             again = slot.life == descriptor.life
             if not again:
-                self._enter_new(self._at, fd, descriptor.life)
+                self._enter_new(self._of_state, fd, descriptor.life)
             if slot.opened and slot.allowed == descriptor.allowed | b.IN_USE:
                 slot.opened = 0  # the library has filled it in
                 cast(HostFile, look_through(descriptor.object)[0]).before_close = partial(self._withdraw, fd)
@@ -175,7 +177,7 @@ class SlotTable:
     def drop(self, descriptor: Descriptor) -> None:
         """Clear the slot of a descriptor that is about to be closed, or to have another number."""
         fd = descriptor.fd
-        if self._leave_new(self._at, fd):
+        if self._leave_new(self._of_state, fd):
             return
         with self._lock:
             self._withdraw(fd)
@@ -186,7 +188,7 @@ class SlotTable:
             self._names.pop(fd, None)
             state.open -= 1
             state.lowest = min(state.lowest, fd)
-            self._directories.pop(descriptor.life, None)
+            self.directories.pop(descriptor.life, None)
             thing, _ = look_through(descriptor.object)
             if isinstance(thing, HostFile | HostFolder):
                 thing.before_close = None
@@ -209,7 +211,7 @@ class SlotTable:
         """What stands behind a descriptor: kind, host descriptor, device, address of an open file in memory."""
         folder = _folder(thing)
         if folder is not None and folder.descriptor >= 0:
-            self._directories[descriptor.life] = descriptor
+            self.directories[descriptor.life] = descriptor
             folder.before_close = partial(self._withdraw, descriptor.fd)
             return b.DIRECTORY, folder.descriptor, os.fstat(folder.descriptor).st_dev, 0
         if type(thing) is HostFile and descriptor.owned and thing.descriptor >= 0:
@@ -252,27 +254,20 @@ class SlotTable:
             for number, passage in enumerate(self._passages):
                 self._library.put(ctypes.addressof(self._live) + 8 * number, passage.rights())
             self._numbers.clear()
-            for directory in list(self._directories.values()):
+            for directory in list(self.directories.values()):
                 if self._slots[directory.fd].life == directory.life:
                     self.put(directory)
 
     # ---- what the library opens by itself
 
-    def learning(self, path_open: Callable[..., int]) -> Callable[..., int]:
-        """`path_open` of Python, from whose successes the library learns."""
+    def learn(self, directory: Descriptor, fd: int, *arguments: int) -> None:
+        """Learn from a `path_open` of Python that succeeded; `directory` is one of `directories`.
 
-        def remembered(
-            host: Host, directory: Descriptor, dirflags: int, path: bytes, oflags: int, base: int, inheriting: int,
-            fdflags: int,
-        ) -> int:  # fmt: skip
-            fd = path_open(host, directory, dirflags, path, oflags, base, inheriting, fdflags)
-            if directory.life in self._directories:
-                slot, opened = self._slots[directory.fd], host.fds.entries[fd]
-                if slot.kind == b.DIRECTORY and slot.life == directory.life:
-                    self._recipes.learn(directory, slot, opened, (dirflags, oflags, base, inheriting, fdflags))
-            return fd
-
-        return remembered
+        `arguments`: dirflags, oflags, rights, inheriting rights and fdflags, as the guest gave them.
+        """
+        slot, opened = self._slots[directory.fd], self._host.fds.entries[fd]
+        if slot.kind == b.DIRECTORY and slot.life == directory.life:
+            self._recipes.learn(directory, slot, opened, arguments)
 
     def enter_opened(self, _: int = 0) -> int:
         """Take over what the library has opened and closed; called by it before Python answers a call."""
@@ -280,7 +275,7 @@ class SlotTable:
             if not len(self._log):
                 return 0
             self._host.fds.lives = self._state.lives
-            opened = self._log.read(self._directories)
+            opened = self._log.read(self.directories)
             if self.chunk is not None:
                 self.chunk.opened.append(opened)
             if self._state.open != len(self._host.fds.entries):
@@ -293,7 +288,7 @@ class SlotTable:
         return 0
 
     def _enter(self, entry: OpenedFile, path: str) -> None:
-        directory = self._directories[entry.directory]
+        directory = self.directories[entry.directory]
         folder = _folder(look_through(directory.object)[0])
         passage = self._passages[self._slots[entry.fd].grant]
         descriptor = self._recipes.descriptor(entry, directory, path, folder, passage.wrap)
@@ -303,7 +298,7 @@ class SlotTable:
 
     def pending(self) -> OpenedFiles:
         """The descriptors that the library has opened and Python does not know yet. Thread-safe."""
-        return self._log.read(self._directories)
+        return self._log.read(self.directories)
 
     def generation(self, fd: int) -> int:
         """How often the number has been opened."""

@@ -66,7 +66,7 @@ class OpenedDescriptor(Lived, Protocol):
     @property
     def preopen(self) -> bytes | str | None: ...
     @property
-    def object(self) -> object: ...
+    def filetype(self) -> int: ...
 
 
 class RecordWriter(Protocol):
@@ -265,23 +265,19 @@ class Recorder:
         Before the first call this is a preopen or a standard stream. A known life is a descriptor that moved to another
         number (fd_renumber).
         """
-        seq = self.chunk.first + self.chunk.n
-        generation = self._count_opening(descriptor.fd)
-        known = self.open_lives.get(descriptor.life)
+        chunk, fd, life = self.chunk, descriptor.fd, descriptor.life
+        seq = chunk.first + chunk.n
+        generation = self._count_opening(fd)
+        known = self.open_lives.get(life)
         if known is not None:
-            known.moves = (*known.moves, (seq, descriptor.fd, generation))[-MAX_MOVES:]
+            known.moves = (*known.moves, (seq, fd, generation))[-MAX_MOVES:]
             return
-        preopen = descriptor.preopen
-        self.open_lives[descriptor.life] = Life(
-            descriptor.life,
-            descriptor.fd,
-            generation,
-            _as_bytes(descriptor.path),
-            int(getattr(descriptor.object, "filetype", 0)),
-            seq if preopen is None and (seq or self._begun) else -1,
-            -1,
-            None if preopen is None else _as_bytes(preopen),
-        )
+        path, preopen = _as_bytes(descriptor.path), descriptor.preopen
+        if preopen is None and (seq or self._begun):
+            self.open_lives[life] = Life(life, fd, generation, path, descriptor.filetype, seq)
+        else:
+            name = None if preopen is None else _as_bytes(preopen)
+            self.open_lives[life] = Life(life, fd, generation, path, descriptor.filetype, -1, -1, name)
 
     def open_resource(
         self, life: int, number: int, path: str, preopen: str | None, filetype: int, type_: str, parent: int
