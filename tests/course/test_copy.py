@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -182,7 +183,7 @@ def test_lab_is_jupyterlab_on_a_copy_with_this_python(
         started.append((argv, env))
         return 0
 
-    monkeypatch.setattr(jupyter.subprocess, "call", call)
+    monkeypatch.setattr(jupyter, "served", call)
     monkeypatch.setattr(jupyter, "trust", lambda folder: None)
     monkeypatch.setattr(jupyter, "find_spec", lambda name: name)
     folder = tmp_path / "mine"
@@ -201,6 +202,41 @@ def test_lab_is_jupyterlab_on_a_copy_with_this_python(
     monkeypatch.setattr(jupyter, "find_spec", lambda name: None)
     assert main(["lab", str(folder)]) == 2
     assert "wasilab[lab]" in capsys.readouterr().err
+
+
+SERVER = """import signal, sys, time
+def end(number, frame):
+    print("asked to end", flush=True)
+    if not sys.argv[1]: sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+print("ready", flush=True)
+while True: time.sleep(0.01)"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups and signals")
+@pytest.mark.parametrize("stubborn", [False, True])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_ends_jupyter_without_its_question_or_traceback(number: signal.Signals, stubborn: bool) -> None:
+    argv = [sys.executable, "-c", SERVER, "stubborn" if stubborn else ""]
+    text = f"import os, sys; from wasilab.course.copying.jupyter import served; sys.exit(served({argv}, os.environ))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    os.killpg(process.pid, number)  # as a terminal does
+    assert process.stdout.readline() == "asked to end\n"
+    if stubborn:
+        os.killpg(process.pid, number)
+    rest, errors = process.communicate(timeout=60)
+    assert (process.returncode, rest, errors) == (128 + number, "", "")
+
+
+@pytest.mark.parametrize(("end", "status"), [("sys.exit(3)", 3), ("os.kill(os.getpid(), 9)", 137)])
+def test_the_exit_status_of_jupyter_is_the_commands(end: str, status: int) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    assert jupyter.served([sys.executable, "-c", f"import os, sys; {end}"], os.environ) == status
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.kernel

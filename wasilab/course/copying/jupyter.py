@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -36,10 +38,37 @@ def open_lab(folder: Path, *, browser: bool = True, port: int | None = None, roo
     argv += ["--allow-root"] * root
     place = _own_files(folder)
     environment = os.environ | {name: _before(name, place) for name in ("JUPYTER_PATH", "JUPYTER_CONFIG_PATH")}
+    return served([*argv, str(folder.resolve() / first_notebook())], environment)
+
+
+def served(argv: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a server until it ends; returns its exit status, or 128 + the number of the signal that ended it.
+
+    Ctrl-C does not reach the server, which has a process group of its own: while it starts it would answer with a
+    traceback, and later with a question. It gets SIGTERM, on which Jupyter ends its kernels and itself; at a second
+    signal it is killed. The same holds for a closed terminal.
+    """
+    signals: list[int] = []
+    server: subprocess.Popen[bytes] | None = None
+
+    def end(number: int, frame: object) -> None:
+        signals.append(number)
+        if server is not None:
+            server.terminate() if len(signals) == 1 else server.kill()
+
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # SIGHUP is not on every system
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = [(number, signal.signal(number, end)) for number in numbers]
     try:
-        return subprocess.call([*argv, str(folder.resolve() / first_notebook())], env=environment)
-    except KeyboardInterrupt:
-        return 130
+        group = None if sys.platform == "win32" else 0
+        server = subprocess.Popen(argv, env=environment, stdin=subprocess.DEVNULL, process_group=group)
+        if signals:
+            server.terminate()
+        status = server.wait()
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+    return 128 + signals[0] if signals else status if status >= 0 else 128 - status
 
 
 def trust(folder: Path) -> None:
