@@ -70,10 +70,12 @@ def check_path(path: str) -> None:
         raise fail(errno.ENOENT)
     if "\0" in path:
         raise OSError(errno.EINVAL, "a path cannot contain a NUL")
-    try:
-        length = len(path.encode())
-    except UnicodeEncodeError:
-        raise fail(errno.EILSEQ) from None
+    length = len(path)
+    if not path.isascii():
+        try:
+            length = len(path.encode())
+        except UnicodeEncodeError:
+            raise fail(errno.EILSEQ) from None
     if length > MAX_PATH:
         raise fail(errno.ENAMETOOLONG)
     check_relative(path)

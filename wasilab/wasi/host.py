@@ -36,10 +36,11 @@ _READ, _WRITE = int(Rights.FD_READ), int(Rights.FD_WRITE)
 
 def name_cost(path: bytes, text: bytes = b"") -> int:
     """The bytes that the new last name of `path` counts for; `text` is the text of a symbolic link."""
-    name = path.rstrip(b"/").rpartition(b"/")[2] if b"/" in path else path
+    name = path.rstrip(b"/").rpartition(b"/")[2] if _SLASH in path else path
     return NAME_COST + len(name) + len(text)
 
 
+_SLASH = ord("/")
 NOT_CUT = (0, 0, 0)
 """`Host.cut` when no file is known."""
 

@@ -17,14 +17,15 @@ from ..paths import Resolved, check_link_text, escape, fail, is_utf8
 from ..protocols import Directory, Entry, File, FileType, OpenHow, Stat
 from ..refusal import DeniedBy, Refused, refused_change
 from ..uncopyable import Uncopyable
-from .features import LINUX, O_CLOEXEC, O_NOFOLLOW, O_PATH, READ_DIRECTORY
+from .features import LINUX, NO_REPLACE, O_CLOEXEC, O_NOFOLLOW, O_PATH, READ_DIRECTORY, TRY_RENAME
 from .hostfile import HostFile, first_bytes, host_filetype, host_stat, host_times, leave_some
-from .resolve import cannot_be_procfs, refuse_procfs, rename, rename_to_free_name, resolve
+from .resolve import cannot_be_procfs, refuse_procfs, rename, rename_over, rename_to_free_name, resolve
 
 MAX_COPY = 256 << 20
 """The maximum bytes (256 MiB) of a folder to be copied and of the guest's copy."""
 
 _ALWAYS = O_NOFOLLOW | O_CLOEXEC | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+_EXCL = os.O_EXCL
 _ATTEMPTS = 100
 """How often a file is opened or created again, because others create and remove it at the same time."""
 _NO_FILE = 0o170000  # no st_mode has this type: there is no file
@@ -151,15 +152,15 @@ class HostFolder(Uncopyable):
     # -- opening and looking ----------------------------------------------------------------------------------------
 
     def open(self, path: str, how: OpenHow) -> File | Directory:
-        if how.changes:
-            self._check_writable(path)
+        if how.changes and not self.writable:
+            raise refused_change(path)
         if how.create:
             if how.directory:
                 raise fail(errno.EINVAL)
             if _is_name(path):
-                created = self._create(path, how)
-                if created is not None:
-                    return created
+                fd = self._create(path, how)
+                if fd >= 0:
+                    return HostFile(fd, how, self.writable, True)
         found, st = self._look(path, how.follow and not (how.create and how.exclusive))
         try:
             if how.create and found.must_be_dir and not found.dots:
@@ -183,22 +184,22 @@ class HostFolder(Uncopyable):
         finally:
             found.close()
 
-    def _create(self, name: str, how: OpenHow) -> HostFile | None:
-        """Create the file `name` in this folder; None if that fails, which `open` then explains.
+    def _create(self, name: str, how: OpenHow) -> int:
+        """Create the file `name` in this folder and open it; -1 if that fails, which `open` then explains.
 
         Usually it is not there: it is only looked up if it is. The system makes a regular file for O_EXCL, and none in
         procfs, so what was opened need not be checked.
         """
         try:
-            fd = os.open(name, open_flags(how) | os.O_EXCL, 0o666, dir_fd=self._fd)
+            fd = os.open(name, open_flags(how) | _EXCL, 0o666, dir_fd=self._fd)
         except OSError:
-            return None
+            return -1
         try:
             leave_some(fd)
         except OSError:
             os.close(fd)
             raise
-        return HostFile(fd, how, self.writable, True)
+        return fd
 
     def _open_directory(self, found: Resolved[int]) -> HostFolder:
         fd = os.open(found.name, READ_DIRECTORY, dir_fd=found.parent)
@@ -277,7 +278,8 @@ class HostFolder(Uncopyable):
     # A name is in this folder: to find it, nothing needs to be opened and closed.
 
     def mkdir(self, path: str) -> None:
-        self._check_writable(path)
+        if not self.writable:
+            raise refused_change(path)
         if _is_name(path):
             return os.mkdir(path, 0o777, dir_fd=self._fd)
         with self._find(path) as found:
@@ -286,7 +288,8 @@ class HostFolder(Uncopyable):
             os.mkdir(found.name, 0o777, dir_fd=found.parent)
 
     def rmdir(self, path: str) -> None:
-        self._check_writable(path)
+        if not self.writable:
+            raise refused_change(path)
         if _is_name(path):
             return os.rmdir(path, dir_fd=self._fd)
         with self._find(path) as found:
@@ -295,7 +298,8 @@ class HostFolder(Uncopyable):
             os.rmdir(found.name, dir_fd=found.parent)
 
     def unlink(self, path: str) -> None:
-        self._check_writable(path)
+        if not self.writable:
+            raise refused_change(path)
         if LINUX and _is_name(path):
             return os.unlink(path, dir_fd=self._fd)
         with self._find(path) as found:
@@ -308,8 +312,10 @@ class HostFolder(Uncopyable):
             os.unlink(found.name, dir_fd=found.parent)
 
     def symlink(self, target: str, path: str) -> None:
-        self._check_writable(path)
-        check_link_text(target)
+        if not self.writable:
+            raise refused_change(path)
+        if not _is_name(target):  # a name is valid and relative
+            check_link_text(target)
         if _is_name(path):
             return os.symlink(target, path, dir_fd=self._fd)
         with self._find(path) as found:
@@ -326,16 +332,21 @@ class HostFolder(Uncopyable):
             raise fail(errno.ENOTDIR if modes.S_ISREG(st.st_mode) else errno.EEXIST)
 
     def rename(self, path: str, target: Directory, target_path: str) -> bool | None:
-        self._check_writable(path)
+        if not self.writable:
+            raise refused_change(path)
         return target.rename_from(self, path, target_path)
 
     def rename_from(self, source: Directory, path: str, target_path: str) -> bool:
-        self._check_writable(target_path)
+        if not self.writable:
+            raise refused_change(target_path)
         if not isinstance(source, HostFolder):
             raise fail(errno.EXDEV)
-        source._check_writable(path)
+        if not source.writable:
+            raise refused_change(path)
         if _is_name(path) and _is_name(target_path):
-            return rename(source._fd, path, self._fd, target_path)
+            if TRY_RENAME and TRY_RENAME(source._fd, path.encode(), self._fd, target_path.encode(), NO_REPLACE) == 0:
+                return False  # as in `rename`, with names that need no particular encoding
+            return rename_over(source._fd, path, self._fd, target_path)
         with source._find(path) as old, self._find(target_path) as new:
             if old.dots or new.dots:
                 raise fail(errno.EBUSY)

@@ -216,8 +216,9 @@ class HostFile(Uncopyable):
     def close(self) -> None:
         if self.before_close is not None:
             self.before_close()
-        fd, self._fd = self._fd, -1
+        fd = self._fd
         if fd >= 0:
+            self._fd = -1
             os.close(fd)
 
     def _check_writable(self, what: str) -> None:
@@ -226,7 +227,7 @@ class HostFile(Uncopyable):
             raise Refused(errno.EPERM, reason, need=Need(NeedKind.WRITE))
 
     def __del__(self) -> None:
-        if getattr(self, "_fd", -1) >= 0:
+        if self._fd >= 0:
             self.close()
 
 

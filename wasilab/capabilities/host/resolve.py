@@ -168,6 +168,11 @@ def rename(old_parent: int, old_name: str, new_parent: int, new_name: str) -> bo
         names = os.fsencode(old_name), os.fsencode(new_name)
         if features.TRY_RENAME(old_parent, names[0], new_parent, names[1], features.NO_REPLACE) == 0:
             return False
+    return rename_over(old_parent, old_name, new_parent, new_name)
+
+
+def rename_over(old_parent: int, old_name: str, new_parent: int, new_name: str) -> bool:
+    """`rename` where the new name is probably taken."""
     try:
         there = os.stat(new_name, dir_fd=new_parent, follow_symlinks=False)
         replaces = not os.path.samestat(there, os.stat(old_name, dir_fd=old_parent, follow_symlinks=False))
