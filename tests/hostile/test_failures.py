@@ -9,6 +9,7 @@ from wasilab import Limits
 from wasilab.capabilities.refusal import DeniedBy, Need, NeedKind
 from wasilab.trace.answers.event import CallEvent
 from wasilab.trace.record.layout import CHUNK_RECORDS
+from wasilab.wasi.preview1.spec import SNAPSHOT1
 from wasilab.wasi.types import Errno
 
 from .conftest import Yard
@@ -69,8 +70,11 @@ def test_the_same_failures_in_turn_keep_their_words_beyond_a_chunk(yard: Yard, r
         "fd_tell fd_seek path_filestat_get", counted(body, rounds), extra=f'(data (i32.const {TEXT}) "../x")'
     )
     grants = wasilab.Grants(dirs={"/inside": wasilab.HostDir(str(yard.inside), "rw")})
-    trace = judged(text, grants, raw=raw).run.trace
+    run = judged(text, grants, raw=raw).run
+    trace, recorder = run.trace, run.recorder
     assert len(trace) == 5 * rounds
+    assert recorder is not None
+    assert [recorder.has_call(SNAPSHOT1["fd_tell"].number, fd) for fd in (69, 70, 71)] == [False, True, True]
     said = [_said(event) for event in trace]
     assert said[:5] * rounds == said
     assert [reason for _, _, reason in said[:2]] == [f"descriptor {fd} is not open" for fd in (70, 71)]

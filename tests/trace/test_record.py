@@ -50,6 +50,26 @@ def test_payloads_are_padded_to_four_bytes(length: int) -> None:
     assert pack_payload(b"ab", b"c", (1,), 5)[:15] == b"\5\0\2\0\1\0\0\0\1\0\0\0abc"
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_call_is_found_without_a_trace(packed: bool) -> None:
+    """By its number and first word: not by the same byte elsewhere, in whichever chunk."""
+    recorder = Recorder()
+    write = recorder.record
+    for number in range(3 * CHUNK_RECORDS):
+        write(recorder.origin_ns, 20, 20, 20, b"p", None, 25, 20, 0, 0, number, 20, 0, 0)
+    write(recorder.origin_ns, 0, 0, 0, None, None, 20, 0, 0, 0, 1 << 24, 0, 0, 0)
+    if packed:
+        for chunk in recorder.chunks[:-1]:
+            chunk.pack()
+    assert recorder.has_call(25, 0)
+    assert recorder.has_call(25, 3 * CHUNK_RECORDS - 1)
+    assert not recorder.has_call(25, 3 * CHUNK_RECORDS)
+    assert recorder.has_call(20, 1 << 24)
+    assert not recorder.has_call(20, 1)
+    assert not recorder.has_call(20, 0)
+    assert not Recorder().has_call(0, 0)
+
+
 def test_over_the_budget_the_oldest_calls_are_dropped_and_counted() -> None:
     b = Builder(budget=4 * 64 * CHUNK_RECORDS)
     n = 10 * CHUNK_RECORDS + 17

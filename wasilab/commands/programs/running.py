@@ -27,6 +27,7 @@ from ...text.escape import shorten, visible
 from ...text.shell import join
 from ...trace.errors import TraceError
 from ...trace.formats.suffixes import WRITABLE, check
+from ...wasi.preview1.spec import SNAPSHOT1
 from .. import programs
 from ..line.frontend import Done, Frontend
 from ..line.outputs import check_writable
@@ -242,9 +243,12 @@ def _beyond(grants: Grants, plain: Grants, *, resolved: bool = True) -> str:
 
 def _read_in_vain(run: Run, options: argparse.Namespace) -> bool:
     """Whether the program read stdin, which was empty because no option named it."""
-    if not leaves_stdin_open(options) or run.grants.stdin != b"" or not run.traced:
+    recorder = run.recorder
+    if not leaves_stdin_open(options) or run.grants.stdin != b"" or recorder is None:
         return False
-    return bool(len(run.trace.filter(call="fd_read", fd=0)))
+    if recorder.spooled:
+        return bool(len(run.trace.filter(call="fd_read", fd=0)))
+    return recorder.has_call(SNAPSHOT1["fd_read"].number, 0)  # a trace would import NumPy for this
 
 
 def say_where_it_listens(grants: Grants, frontend: Frontend) -> None:

@@ -36,8 +36,8 @@ FIELDS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
 PACK = struct.Struct("<QQQIIIIBBBBHHIIII")
 """The same as a struct format."""
 RECORD_BYTES = 64
-FLAGS_AT = 44
-"""The offset of `flags` in a record."""
+CALL_AT, FLAGS_AT, WORDS_AT = 40, 44, 48
+"""The offsets of `call`, `flags` and `args` in a record."""
 CHUNK_RECORDS = 8192
 CHUNK_BYTES = RECORD_BYTES * CHUNK_RECORDS
 SIDE_BYTES = 4 << 20

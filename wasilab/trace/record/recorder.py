@@ -23,6 +23,7 @@ from ...text.escape import visible
 from .container import Section, Writer
 from .functions import FIRST_FURTHER, OTHER, Function
 from .layout import (
+    CALL_AT,
     CHUNK_BYTES,
     CHUNK_RECORDS,
     DID_NOT_RETURN,
@@ -30,7 +31,9 @@ from .layout import (
     MAX_MOVES,
     MAX_STACKS,
     PATH_BYTES,
+    RECORD_BYTES,
     SIDE_BYTES,
+    WORDS_AT,
     Chunk,
     Flag,
     Life,
@@ -413,6 +416,21 @@ class Recorder:
     def nbytes(self) -> int:
         """Approximate bytes of memory used by the trace now."""
         return self._held + self.chunk.nbytes() + self.host_call_bytes
+
+    def has_call(self, number: int, word: int) -> bool:
+        """Whether one of the calls in memory is `number` with `word` as its first argument. Unlike the trace, it needs
+        no NumPy."""
+        wanted = word.to_bytes(4, "little")
+        for chunk in list(self.chunks):
+            records = chunk.records()
+            numbers = records[CALL_AT::RECORD_BYTES]
+            at = numbers.find(number)
+            while at >= 0:
+                start = at * RECORD_BYTES + WORDS_AT
+                if records[start : start + 4] == wanted:
+                    return True
+                at = numbers.find(number, at + 1)
+        return False
 
     @property
     def spool_path(self) -> Path | None:
