@@ -96,9 +96,10 @@ def test_a_new_field_has_its_row_in_the_panel() -> None:
 
 def test_a_new_field_has_its_controls_in_the_panel() -> None:
     pytest.importorskip("ipywidgets")
+    from wasilab.panels.model import PanelModel
     from wasilab.panels.panel import Panel
 
-    panel = Panel(None, CHANGED)
+    panel = Panel(PanelModel(None, CHANGED))
     panel.model.set_field("network", False)
     assert panel.grants == CHANGED.with_field("network", False)
     assert "network" in switched_fields(type(panel.grants))

@@ -12,20 +12,19 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 from ..engine.limits import DEFAULTS, Limits
 from ..grants.forms.toml import POLICY_BYTES
 from ..grants.grants import Grants
 from ..grants.value import GrantError
 from ..module.module import Module, ModuleError, load
+from ..runs.prepare import Isolate
 from ..runs.runner import run
 from .claim import Claim, Finding, Judged
 from .claims.about_grants import granted_no_more_than
 from .entries import LIMITS, Exercise, Trial
 from .prebuilt import program
 
-Isolate = bool | Literal["strict"]
 _STACKS = 2000
 """Calls whose source line is known."""
 

@@ -10,21 +10,20 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Unpack
 
 import wasmtime
 
 from ..module.module import Module
 from ..trace.record.recorder import Recorder
 from ..wasi.host import Host
-from .calls.link import Link
-from .compiling.engine_options import EngineOptions
 from .entry import InvokeError
 from .limits import Limits
 from .outcome import Outcome
-from .session import Session, forget
+from .session import Session, SessionArguments, forget
 from .sessions import make_session
 from .threads import TimeLimit, Worker
 from .values.exported_function import ExportedFunction, ExportValue
@@ -122,24 +121,16 @@ class Live:
         recorder: Recorder | None = None,
         limits: Limits | None = None,
         *,
-        preload: Mapping[str, Module] | None = None,
-        engine: EngineOptions | None = None,
-        overrides: Mapping[str, Callable[..., object]] | None = None,
         pump: Callable[[], Pump] = Pump,
-        raw: bool = True,
-        native: bool = True,
         prepare: Callable[[Session], object] | None = None,
-        link: Callable[..., Link] = Link,
+        **how: Unpack[SessionArguments],
     ) -> Live:
         """Compile, instantiate and, for a reactor, call `_initialize`. Does not call `_start`.
 
-        `pump()` makes the pump that serves a call. `prepare` is called with the session before
-        it is compiled. Raises `GuestError` if any of this ends the guest.
+        `pump()` makes the pump that serves a call. `prepare` is called with the session before it is compiled. `how`
+        are arguments of the session. Raises `GuestError` if any of this ends the guest.
         """
-        session = make_session(
-            module, host, recorder, limits or Limits(), preload=preload, engine=engine, overrides=overrides, raw=raw,
-            native=native, detached=True, link=link,
-        )  # fmt: skip
+        session = make_session(module, host, recorder, limits or Limits(), detached=True, **how)
         if prepare is not None:
             prepare(session)
         live = cls(session, pump)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypedDict
 
 import wasmtime
 
@@ -21,6 +21,7 @@ from ..wasi.host import Host
 from ..wasi.types import ProcExit, Trap
 from .calls import raw as _raw
 from .calls.link import Link
+from .calls.overrides import Overrides
 from .calls.stacks import located
 from .compiling import engines
 from .compiling.costs import CompileLimitReached
@@ -47,6 +48,22 @@ def why_not_native() -> str:
     return why_not()
 
 
+class SessionArguments(TypedDict, total=False):
+    """How a session is made: the keyword arguments of `Session`, which `start` and others pass on."""
+
+    preload: Mapping[str, Module] | None
+    """Import module name -> a module that is instantiated first, with its own memory."""
+    engine: EngineOptions | None
+    """How the modules are compiled and linked."""
+    overrides: Overrides | None
+    raw: bool
+    """False: use wasmtime-py's public functions instead of the C API."""
+    native: bool
+    """False: Python answers every call."""
+    link: Callable[..., Link]
+    """Answers the imports: `Link`, or `replay.ReplayLink`."""
+
+
 class Session:
     """A module with its preloads, compiled and then instantiated in one store."""
 
@@ -59,7 +76,7 @@ class Session:
         *,
         preload: Mapping[str, Module] | None = None,
         engine: EngineOptions | None = None,
-        overrides: Mapping[str, Callable[..., Any]] | None = None,
+        overrides: Overrides | None = None,
         raw: bool = True,
         native: bool = True,
         detached: bool = False,

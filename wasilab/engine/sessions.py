@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Unpack
 
 from ..module.module import Module
 from ..trace.record.recorder import Recorder
 from ..wasi.host import Host
-from .calls.link import Link
-from .compiling.engine_options import EngineOptions
 from .limits import Limits
-from .session import Session
+from .session import Session, SessionArguments
 
 
 def make_session(
@@ -20,13 +17,8 @@ def make_session(
     recorder: Recorder | None,
     limits: Limits,
     *,
-    preload: Mapping[str, Module] | None = None,
-    engine: EngineOptions | None = None,
-    overrides: Mapping[str, Callable[..., Any]] | None = None,
-    raw: bool = True,
-    native: bool = True,
     detached: bool = False,
-    link: Callable[..., Link] = Link,
+    **how: Unpack[SessionArguments],
 ) -> Session:
     """The session for a module or a component; see `Session`."""
     kind = Session
@@ -34,7 +26,4 @@ def make_session(
         from .components.component_session import ComponentSession
 
         kind = ComponentSession
-    return kind(
-        module, host, recorder, limits, preload=preload, engine=engine, overrides=overrides, raw=raw, native=native,
-        detached=detached, link=link,
-    )  # fmt: skip
+    return kind(module, host, recorder, limits, detached=detached, **how)

@@ -15,24 +15,23 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Unpack
 
 from ..capabilities.streams import QueueInput
 from ..capabilities.waiting import Interrupted
 from ..module.module import Module
 from ..trace.record.recorder import Recorder
 from ..wasi.host import Host
-from .calls.link import Link
-from .compiling.engine_options import EngineOptions
 from .limits import Limits
 from .outcome import EXIT_ERROR, EXIT_INTERRUPT, Outcome
-from .session import Session, run
+from .session import Session, SessionArguments, run
 from .sessions import make_session
 from .stop import HostBug
 from .threads import TimeLimit, Worker
 
 State = Literal["compiling", "running", "done"]
+StopReason = Literal["interrupt", "seconds"]
 
 POLL_SECONDS = 0.03
 """How long the pump collects output before delivering it: a trade-off between message rate and delay."""
@@ -84,7 +83,7 @@ class Running:
                 return
         listener()
 
-    def interrupt(self, reason: Literal["interrupt", "seconds"] = "interrupt") -> None:
+    def interrupt(self, reason: StopReason = "interrupt") -> None:
         """Request the end, from any thread. Waiting host calls and WebAssembly code both stop at once.
 
         Compiling cannot be stopped: it continues in the background and fills Wasmtime's cache, but the run is over.
@@ -330,29 +329,18 @@ def start(
     *,
     invoke: str | None = None,
     invoke_args: Sequence[Any] = (),
-    preload: Mapping[str, Module] | None = None,
-    engine: EngineOptions | None = None,
-    overrides: Mapping[str, Callable[..., Any]] | None = None,
-    raw: bool = True,
-    native: bool = True,
-    link: Callable[..., Link] = Link,
     worker: Worker | None = None,
     on_session: Callable[[Session], object] | None = None,
+    **how: Unpack[SessionArguments],
 ) -> Running:
     """Run a module detached on a worker thread; `Running.outcome` tells how it ended.
 
     `invoke` is the export to call (None: `_start`, or a reactor's `_initialize`), `invoke_args` its numbers, or text
-    that is parsed as numbers. `preload` maps import module names to modules that are instantiated first, each with its
-    own memory. `engine` sets how they are compiled and linked. `overrides` maps call names to Python functions
-    `f(original, *decoded arguments)`. `native=False` makes Python answer every call; `raw=False` uses wasmtime-py's
-    public functions instead of the C API. The caller owns the host and closes it after the run. `link` answers the
-    imports (`Link`, or `replay.ReplayLink`). `worker`: the thread to use, which stays for further runs; None: its
-    own. `on_session` is called with the session before it is compiled.
+    that is parsed as numbers. `how` are arguments of the session (`SessionArguments`). The caller owns the host and
+    closes it after the run. `worker`: the thread to use, which stays for further runs; None: its own. `on_session` is
+    called with the session before it is compiled.
     """
-    session = make_session(
-        module, host, recorder, limits or Limits(), preload=preload, engine=engine, overrides=overrides, raw=raw,
-        native=native, link=link,
-    )  # fmt: skip
+    session = make_session(module, host, recorder, limits or Limits(), **how)
     if on_session is not None:
         on_session(session)
 
@@ -386,17 +374,9 @@ def execute(
     *,
     invoke: str | None = None,
     invoke_args: Sequence[Any] = (),
-    preload: Mapping[str, Module] | None = None,
-    engine: EngineOptions | None = None,
-    overrides: Mapping[str, Callable[..., Any]] | None = None,
     pump: Pump | None = None,
-    raw: bool = True,
-    native: bool = True,
+    **how: Unpack[SessionArguments],
 ) -> Outcome:
     """Run a module to its end and return how it ended; see `start`, and `Pump` for output, input and interrupts."""
-    running = start(
-        module, host, recorder, limits,
-        invoke=invoke, invoke_args=invoke_args, preload=preload, engine=engine, overrides=overrides,
-        raw=raw, native=native,
-    )  # fmt: skip
+    running = start(module, host, recorder, limits, invoke=invoke, invoke_args=invoke_args, **how)
     return (pump or Pump()).serve(running)

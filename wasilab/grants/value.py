@@ -30,6 +30,8 @@ from .fields import FieldShape, GrantField, SourceKind, grant, grant_fields
 T = TypeVar("T")
 
 Rights = Literal["strict", "compat"]
+GivenStdin = bytes | File | Literal["ask"] | None
+"""A guest's stdin: bytes, a file, "ask" (what the user types), or None: absent."""
 MODES: tuple[Mode, ...] = ("ro", "rw", "copy")
 
 _REAL, _NOTHING = SourceKind("real"), SourceKind("none")
@@ -47,7 +49,7 @@ class GrantArguments(TypedDict, total=False):
     withheld: Mapping[str, Iterable[str]]
     env: Mapping[str, str]
     args: bool
-    stdin: bytes | File | Literal["ask"] | None
+    stdin: GivenStdin
     stdout: bool
     stderr: bool
     clocks: Clocks
@@ -125,7 +127,7 @@ class GrantValue:
         ),
     )
     """Whether the guest sees its argv (otherwise it sees no argument, not even argv[0])."""
-    stdin: bytes | File | Literal["ask"] | None = field(
+    stdin: GivenStdin = field(
         default=b"",
         metadata=grant(
             FieldShape.STDIN,

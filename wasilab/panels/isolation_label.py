@@ -5,13 +5,11 @@ The explanation is in the page beside its button (`aria-describedby`), so a scre
 
 from __future__ import annotations
 
-from typing import Literal
-
 from ..engine.isolate.sandbox import LAYERS
+from ..runs.prepare import Isolate
 from ..runs.run import Run
 from ..text.escape import html_text
 
-Isolate = bool | Literal["strict"]
 LABELS: dict[Isolate, str] = {False: "not isolated", True: "isolated", "strict": "isolated, strict"}
 _EXPLAINED: dict[Isolate, str] = {
     False: "Its programs run in this notebook's own process. The grants limit them, but one that exploits a bug of the "

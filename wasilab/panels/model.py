@@ -11,7 +11,7 @@ import shlex
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, Literal, Unpack
+from typing import Any, Unpack
 
 from ..capabilities.protocols import Directory
 from ..grants.advice.advise import FAILED, GrantAdvice, advise
@@ -21,6 +21,7 @@ from ..grants.remedy import Remedy
 from ..grants.value import GrantArguments, GrantError
 from ..module.module import Module
 from ..runs import runner
+from ..runs.prepare import Isolate
 from ..runs.run import Run
 from ..trace.answers.library_refusals import path_in_output
 from ..views.report.refused import RefusedCalls, refusals
@@ -41,7 +42,7 @@ class PanelModel:
         grants: Grants,
         args: tuple[str, ...] = (),
         run: Run | None = None,
-        isolate: bool | Literal["strict"] = False,
+        isolate: Isolate = False,
     ) -> None:
         self.module = module
         self.isolate = isolate

@@ -20,8 +20,8 @@ from ..grants.code_folders import warning
 from ..grants.grants import Grants
 from ..grants.remedy import Remedy
 from ..grants.value import GrantError
-from ..module.module import Module, ModuleError
-from ..runs.prepare import Program, load_program
+from ..module.module import ModuleError
+from ..runs.prepare import Isolate, Program, load_program
 from ..runs.run import Run, RunError
 from ..text.escape import html_text
 from ..views.interactive.cells import remember
@@ -49,7 +49,7 @@ def panel(
     grants: Grants | None = None,
     args: tuple[str, ...] | list[str] = (),
     *,
-    isolate: bool | Literal["strict"] | None = None,
+    isolate: Isolate | None = None,
 ) -> Panel:
     """The panel of a program (a `Module`, its bytes or path) or of a run: what it asks for, was given, and used.
 
@@ -59,23 +59,17 @@ def panel(
     """
     if isinstance(program, Run):
         isolate = program.isolate if isolate is None else isolate
-        return Panel(program.module, grants or program.grants, tuple(args) or program.args, program, isolate)
+        model = PanelModel(program.module, grants or program.grants, tuple(args) or program.args, program, isolate)
+        return Panel(model)
     module = None if program is None else load_program(program)
-    return Panel(module, grants or Grants(), tuple(args), isolate=isolate or False)
+    return Panel(PanelModel(module, grants or Grants(), tuple(args), isolate=isolate or False))
 
 
 class Panel(w.VBox):  # type: ignore[misc]
     """The widget. `.grants` is the value that it edits, `.run` the last run, `.model` everything behind it."""
 
-    def __init__(
-        self,
-        module: Module | None,
-        grants: Grants,
-        args: tuple[str, ...] = (),
-        run: Run | None = None,
-        isolate: bool | Literal["strict"] = False,
-    ) -> None:
-        self.model = PanelModel(module, grants, args, run, isolate)
+    def __init__(self, model: PanelModel) -> None:
+        self.model = model
         self._lock = threading.RLock()
         self._groups: dict[str, Group] = {}
         self._used: dict[str, w.HTML] = {}

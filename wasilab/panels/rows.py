@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import ipywidgets as w
 
@@ -19,7 +19,7 @@ from ..engine.limits import DEFAULTS
 from ..grants.advice.compare import leads_to, place_of
 from ..grants.fields import FieldShape, GrantField
 from ..grants.grants import Grants
-from ..grants.value import GrantError, host_folder
+from ..grants.value import GivenStdin, GrantError, host_folder
 from ..text.escape import html_text
 from ..text.shell import join
 from .boxes import small
@@ -156,7 +156,7 @@ class Stdin(Group):
     def _put(self, kind: str) -> None:
         self.text.layout.display = "" if kind == "text" else "none"
         text: str = self.text.value
-        values: dict[str, bytes | Literal["ask"] | None] = {
+        values: dict[str, GivenStdin] = {
             "empty": b"", "ask": "ask", "none": None, "text": text.encode(),
         }  # fmt: skip
         self.model.edit(stdin=values[kind])

@@ -13,6 +13,7 @@ from ..grants.advice.compare import Item, asked_by_family, items
 from ..grants.forms.withheld import masks
 from ..grants.grants import Grants
 from ..module.module import Module
+from ..runs.prepare import Isolate
 from ..runs.run import Run
 from ..text.escape import html_text
 from ..text.numbers import counted
@@ -21,7 +22,7 @@ from ..views.report.as_command import command_line
 from ..views.report.refused import refusals
 from ..views.subject import as_subject
 from ..wasi.rights import INHERITING, names, of_read_only
-from .isolation_label import LABELS, Isolate, explanation
+from .isolation_label import LABELS, explanation
 
 FAMILIES_OF_ROW = {"clock": ("clock", "poll")}
 """The families of calls that a row covers if not only its own: a timer is a poll."""

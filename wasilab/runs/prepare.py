@@ -49,6 +49,10 @@ from ..wasi.library import REPORTED
 
 Program = Module | bytes | str | os.PathLike[str]
 """A program: a module, its bytes, or the path of a .wasm or .wat file."""
+Isolation = Literal["on", "strict"]
+"""How a run is isolated: with the available sandbox layers, or only with all of them."""
+Isolate = bool | Literal["strict"]
+"""`Isolation` as an argument: True is "on", False is not at all."""
 
 
 MOST_SWITCHES = 10_000
@@ -81,7 +85,7 @@ class RunOptions:
     """Whether the engine may use Wasmtime's raw callbacks, if available."""
     native: bool = True
     """Whether the native library may answer calls, if there is one."""
-    isolate: Literal["on", "strict"] | None = None
+    isolate: Isolation | None = None
     """Whether it runs in a confined process: with the available sandbox layers, or only with all (`isolated/`)."""
     described: bool = True
     """Whether the trace says what was run under which grants, as it must to be saved."""

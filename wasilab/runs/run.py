@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self, Unpack
+from typing import Any, Protocol, Self, Unpack
 
 from .. import grants as granting
 from .. import module as module_room
@@ -31,7 +31,7 @@ from ..grants.grants import Grants
 from ..module.module import Module
 from ..trace.record.recorder import Recorder
 from .kept import KEPT
-from .prepare import Prepared
+from .prepare import Isolate, Prepared
 
 COLUMN_BYTES = 100
 """Approximate bytes per call of a trace's columns, in addition to the records, once a report was made."""
@@ -101,7 +101,7 @@ class Run:
         return self._outcome is None and not self._running.done.is_set()
 
     @property
-    def isolate(self) -> bool | Literal["strict"]:
+    def isolate(self) -> Isolate:
         """Whether it runs in a confined process, as `wasilab.run` was told; "strict": only with all sandbox layers."""
         level = self._prepared.options.isolate
         return "strict" if level == "strict" else level is not None

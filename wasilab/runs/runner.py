@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 from ..capabilities.protocols import File
 from ..capabilities.waiting import Interrupt
@@ -22,7 +22,7 @@ from ..grants.live.pump import Ask, Listeners
 from ..module.module import Module
 from . import isolated, replays
 from .kept import KEPT
-from .prepare import Prepared, Program, RunOptions, load_program, needed_for_replay, text_of
+from .prepare import Isolate, Isolation, Prepared, Program, RunOptions, load_program, needed_for_replay, text_of
 from .run import MemoryAt, Run
 
 
@@ -55,7 +55,7 @@ def run(
     detach: bool = False,
     raw: bool = True,
     native: bool = True,
-    isolate: bool | Literal["strict"] = False,
+    isolate: Isolate = False,
 ) -> Run:
     """Run a program under `grants` (default: `Grants()`: no directory, variable or socket) and record its calls.
 
@@ -110,7 +110,7 @@ def run(
     )
 
 
-def _isolation(isolate: bool | Literal["strict"]) -> Literal["on", "strict"] | None:
+def _isolation(isolate: Isolate) -> Isolation | None:
     if isolate in (True, False, None):
         return "on" if isolate else None
     if isolate != "strict":

@@ -8,7 +8,7 @@ from ...capabilities.host import landlock
 from ...course.claim import CourseError
 from ...course.grading.grader import Grade, grade
 from ...course.grading.grades import grades_csv, grades_html, grades_text
-from ...course.judging import Isolate
+from ...runs.prepare import Isolate
 from ...text.numbers import counted
 from ..line.frontend import Done, Frontend, FrontendKind
 from ..line.outputs import check_writable

@@ -11,7 +11,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import TypedDict
 
 from ... import grants as granting
 from ...capabilities.host.hostdir import HostDir
@@ -22,6 +22,7 @@ from ...grants.grants import Grants
 from ...grants.value import GrantError
 from ...module.module import Module, load
 from ...runs import runner
+from ...runs.prepare import Isolate
 from ...runs.run import Run
 from ...text.escape import shorten, visible
 from ...text.shell import join
@@ -154,7 +155,7 @@ class RunSettings(TypedDict):
     spool: str | None
     snaplen: int | None
     native: bool
-    isolate: bool | Literal["strict"]
+    isolate: Isolate
 
 
 def run_settings(module: Module, options: argparse.Namespace) -> RunSettings:

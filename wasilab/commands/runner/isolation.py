@@ -7,6 +7,7 @@ import argparse
 from typing import Literal
 
 from ...runs import isolated
+from ...runs.prepare import Isolate
 from ..line.parser import Parser
 
 Choice = Literal["on", "strict", "off"]
@@ -34,17 +35,17 @@ def add_isolate_option(parser: Parser) -> None:
     group.add_argument("--isolation", dest="isolate", choices=CHOICES, help="the same, by name: on, strict, off")
 
 
-def isolation(options: argparse.Namespace) -> bool | Literal["strict"]:
+def isolation(options: argparse.Namespace) -> Isolate:
     """The argument of `runner.run` according to the options, or else the notebook's settings."""
     return _argument(options.isolate or CHOSEN.isolate)
 
 
-def by_settings() -> bool | Literal["strict"]:
+def by_settings() -> Isolate:
     """The argument of `runner.run` according to the notebook's settings."""
     return _argument(CHOSEN.isolate)
 
 
-def _argument(choice: Choice) -> bool | Literal["strict"]:
+def _argument(choice: Choice) -> Isolate:
     return "strict" if choice == "strict" else choice == "on"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ...grants.value import GrantError
 from ...module.module import Module, ModuleError, load
+from ...runs.prepare import Isolate
 from ...runs.runner import run
 from ...text.escape import shorten, visible
 from ...toolchains.compile import compile_source
@@ -18,7 +19,7 @@ from ...toolchains.registry import language_name
 from ..checked import Checked
 from ..checking import result_of
 from ..claim import CourseError
-from ..judging import Isolate, judge_module, judge_policy
+from ..judging import judge_module, judge_policy
 from ..notebook_file import BadNotebook
 from ..register import find_exercise
 from .submissions import HandedIn, find_notebooks, read_notebook

@@ -17,7 +17,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import FunctionType
-from typing import Any, cast
+from typing import cast
 
 import wasmtime
 
@@ -45,7 +45,7 @@ from .absent import absent_function, consequence, has_default, why_absent
 from .codegen import code
 from .failed_calls import FailedCalls
 from .memory import GuestMemory
-from .overrides import Override
+from .overrides import Override, Overrides
 from .record_lines import record_globals
 from .stacks import CallStacks
 from .trampoline import Variant, identifier
@@ -83,7 +83,7 @@ class Link:
         *,
         instance: int = 0,
         raw: bool = True,
-        overrides: Mapping[str, Callable[..., Any]] | None = None,
+        overrides: Overrides | None = None,
         detached: bool = False,
         foreign: bool = False,
         native: NativeRun | None = None,

@@ -8,7 +8,7 @@ guest EIO; the error is kept in `errors` for display. It cannot end the process.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...capabilities.waiting import Interrupted
@@ -18,6 +18,8 @@ from ...wasi.preview1.signature import Call
 from ...wasi.types import DeniedBy, Errno, ProcExit, Trap, WasiError, encode_events
 from .injection import Injection
 
+Overrides = Mapping[str, Callable[..., Any]]
+"""Call name -> function(original, *decoded arguments)."""
 _PASSED_ON = (WasiError, OSError, ProcExit, Trap, Interrupted)
 MAX_ERRORS = 20
 """Maximum tracebacks kept per override."""

@@ -17,6 +17,7 @@ import wasmtime
 from ...module.module import Module
 from ...trace.record.recorder import Recorder
 from ...wasi.host import Host
+from ..calls.overrides import Overrides
 from ..compiling.engine_options import EngineOptions
 from ..entry import InvokeError
 from ..instances import GuestError, Live
@@ -51,7 +52,7 @@ class MemberPlan:
     host: Host
     recorder: Recorder
     limits: Limits
-    overrides: Mapping[str, Callable[..., object]]
+    overrides: Overrides
     pump: Pump
     engine: EngineOptions
     preload: Mapping[str, Module]

@@ -16,12 +16,11 @@ import posixpath
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from ...capabilities.clocks import Clocks
 from ...capabilities.host.features import DEFAULT_MODE, Mode
 from ...capabilities.host.hostdir import HostDir
-from ...capabilities.protocols import Directory, File
+from ...capabilities.protocols import Directory
 from ...capabilities.random import Random
 from ...engine.limits import Limits
 from ...text.escape import visible
@@ -34,7 +33,7 @@ from ..forms.toml import to_toml
 from ..grants import Grants
 from ..live.ask import Asked
 from ..remedy import Remedy
-from ..value import GrantError
+from ..value import GivenStdin, GrantError
 from .evidence import Evidence, Use, only_looks, read, reads
 from .missing import MissingGrant, missing_grants
 from .recorded import Recorded, grants_of, trace_of
@@ -260,7 +259,7 @@ class _Work:
         self.lines.append(Line(flag if keep else "", name, "kept" if keep else "dropped", why, use.calls, use.first))
         return keep
 
-    def _stdin(self) -> bytes | File | Literal["ask"] | None:
+    def _stdin(self) -> GivenStdin:
         had, use = self.granted.stdin, self.evidence.of("stdin")
         if had is None:
             return None

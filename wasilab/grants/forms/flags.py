@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from ...capabilities import host as host_objects
 from ...capabilities.host.features import DEFAULT_MODE
@@ -24,7 +24,7 @@ from ...engine.limits import BOUNDS, DEFAULTS, NONE, Bound, Limits
 from ...text.numbers import parse_size
 from ...text.template import Template
 from ..fields import FieldShape, GrantField, grant_fields
-from ..value import MODES, GrantError, GrantValue, host_folder, listening, memory_key, nearest
+from ..value import MODES, GivenStdin, GrantError, GrantValue, host_folder, listening, memory_key, nearest
 from .toml import merge_files, read_input, spec_of
 from .withheld import in_flags, parse_withheld
 
@@ -343,7 +343,7 @@ def _parsed(flag: str, text: str, parse: Callable[[str], object] | None) -> obje
         raise GrantError(f"{flag} {text or repr(text)}: {message}") from None
 
 
-def _stdin(flag: str, path: str) -> bytes | Literal["ask"] | None:
+def _stdin(flag: str, path: str) -> GivenStdin:
     if path == "-":
         return "ask"
     if path == "none":

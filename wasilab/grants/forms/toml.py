@@ -45,7 +45,7 @@ import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 from ...capabilities import host as host_objects
 from ...capabilities.host.features import DEFAULT_MODE
@@ -56,7 +56,7 @@ from ...engine.limits import BOUNDS, DEFAULTS, NONE
 from ...text.escape import shorten
 from ...text.numbers import exact_size
 from ..fields import FieldShape, GrantField, grant_fields
-from ..value import GrantError, GrantValue, host_folder, listening, memory_key, nearest
+from ..value import GivenStdin, GrantError, GrantValue, host_folder, listening, memory_key, nearest
 
 G = TypeVar("G", bound=GrantValue)
 K = TypeVar("K")
@@ -199,7 +199,7 @@ def _read_stdin(rows: Table, about: GrantField, now: object, folder: Path) -> ob
         return value.encode()
     if given[0] == f"{key}_file":
         return _beside(folder, value, given[0])
-    kinds: dict[str, bytes | Literal["ask"] | None] = {"empty": b"", "ask": "ask", "none": None}
+    kinds: dict[str, GivenStdin] = {"empty": b"", "ask": "ask", "none": None}
     if value not in kinds:
         raise GrantError(f"[{table}] {key} = {value!r}{nearest(value, kinds)}")
     return kinds[value]

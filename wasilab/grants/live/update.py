@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
 
 from ...capabilities.host.hostdir import HostDir
 from ...capabilities.protocols import Directory, File
@@ -22,7 +21,7 @@ from ..code_folders import check_code_folders
 from ..fields import grant_fields
 from ..forms.withheld import masks
 from ..grants import Grants
-from ..value import GrantError, given
+from ..value import GivenStdin, GrantError, given
 from .switches import LiveGrants
 
 NO_STREAM = "the program was started without it"
@@ -42,7 +41,7 @@ class LiveUpdate:
         *,
         argv: GivenStrings,
         environ: GivenStrings,
-        stdin: Callable[[bytes | File | Literal["ask"] | None], File | None],
+        stdin: Callable[[GivenStdin], File | None],
         limit: Callable[[Limits], None],
         faults: Callable[[Sequence[str]], None],
     ) -> None:

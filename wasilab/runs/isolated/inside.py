@@ -34,6 +34,7 @@ from ...engine.isolate.sandbox import MIB, SandboxBounds, enter_sandbox, lower_m
 from ...engine.isolate.trace_mirror import TraceSender
 from ...engine.limits import Limits
 from ...engine.outcome import Outcome
+from ...engine.session import SessionArguments
 from ...engine.sessions import make_session
 from ...engine.threads import Worker
 from ...engine.worker import Running, start
@@ -198,7 +199,7 @@ class _Inside:
         before = {guest: shipping.pack_files(guest, d) for guest, d in prepared.memory_folders()}
         threading.Thread(target=self._listen, name="wasilab control", daemon=True).start()
         engine = replace(options.engine, features=(*options.engine.features, *grants.features))
-        how: Record = {
+        how: SessionArguments = {
             "preload": modules, "engine": engine, "overrides": {**prepared.overrides, **self._hole},
             "raw": options.raw, "native": options.native,
         }  # fmt: skip

@@ -14,7 +14,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal
 
 from ...capabilities.host.hostdir import HostDir
 from ...capabilities.protocols import Directory
@@ -31,17 +30,15 @@ from ...engine.outcome import EXIT_ERROR, EXIT_LIMIT, Outcome
 from ...engine.session import Session
 from ...engine.sessions import make_session
 from ...engine.threads import TimeLimit, Worker
-from ...engine.worker import Running
+from ...engine.worker import Running, StopReason
 from ...grants.forms.json import to_value
 from ...grants.grants import Grants
 from ...grants.live.update import LiveUpdate
 from ...grants.value import GrantError
-from ..prepare import Prepared
+from ..prepare import Isolation, Prepared
 from .performing import Performer
 from .shipping import Parcel, pack, unpack_files
 
-Isolation = Literal["on", "strict"]
-"""With the available sandbox layers, or only with all of them."""
 MODULE = "wasilab.runs.isolated.inside"
 _GRACE_SECONDS = 2.0
 """Seconds that the process gets to end its guest before it is killed."""
@@ -141,7 +138,7 @@ class IsolatedRunning(Running):
         """The same for a JSON value."""
         self.tell(kind, json.dumps(record).encode())
 
-    def interrupt(self, reason: Literal["interrupt", "seconds"] = "interrupt") -> None:
+    def interrupt(self, reason: StopReason = "interrupt") -> None:
         super().interrupt(reason)
         process = self.process
         if self.outcome is not None:
