@@ -12,7 +12,7 @@ from wasilab.capabilities.memory.memdir import MemDir, Symlink
 from wasilab.capabilities.protocols import Directory, FileType, OpenHow
 
 from .relay import Caller, Handle, Ours, Theirs
-from .scenarios import FAMILIES, TREE
+from .scenarios import TREE, Family
 
 
 class Result(NamedTuple):
@@ -76,17 +76,17 @@ def survey(directory: Directory, at: str) -> dict[str, Any]:
     return found
 
 
-def _run(family: str, make: Callable[[], Caller], directory: Directory) -> dict[str, Result]:
+def _run(family: Family, make: Callable[[], Caller], directory: Directory) -> dict[str, Result]:
     """The results of a family's scenarios. A guest serves until a scenario has ended or disturbed it."""
     results = {}
     caller: Caller | None = None
-    for number, (label, scenario) in enumerate(FAMILIES[family]()):
+    for number, (label, scenario) in enumerate(family.scenarios()):
         caller = caller or make()
         caller.begin()
         answer = caller.call("path_open", 3, 0, f"c{number}", 2, 0x1FFFFFFF & ~64, 0x1FFFFFFF, 0, show=False)
         assert answer.errno == "SUCCESS", (label, answer)
         scenario(caller, Handle(answer.values[0], "dir"))
-        fresh = family in ("process", "table") or "stdout" in label or "stdin" in label
+        fresh = family.alone or "stdout" in label or "stdin" in label
         results[label] = Result(
             list(caller.log),
             {path.partition("/")[2]: what for path, what in survey(directory, f"c{number}").items()},
@@ -101,18 +101,18 @@ def _run(family: str, make: Callable[[], Caller], directory: Directory) -> dict[
     return results
 
 
-def _count(family: str) -> int:
-    return sum(1 for _ in FAMILIES[family]())
+def _count(family: Family) -> int:
+    return sum(1 for _ in family.scenarios())
 
 
-def run_theirs(family: str, folder: Path, *, mutable: bool = True) -> dict[str, Result]:
+def run_theirs(family: Family, folder: Path, *, mutable: bool = True) -> dict[str, Result]:
     """A family's scenarios under Wasmtime's own WASI, in a new folder, granted read-only unless `mutable`."""
     for number in range(_count(family)):
         plant(folder / f"c{number}")
     return _run(family, lambda: Theirs(folder, mutable=mutable), HostDir(folder))
 
 
-def run_ours(family: str, folder: Path, kind: str, rights: str, *, mutable: bool = True) -> dict[str, Result]:
+def run_ours(family: Family, folder: Path, kind: str, rights: str, *, mutable: bool = True) -> dict[str, Result]:
     """A family's scenarios under wasilab, on a new folder ("host") or in memory ("memory")."""
     directory: Directory
     mode: Any = "rw" if mutable else "ro"

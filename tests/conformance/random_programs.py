@@ -27,7 +27,7 @@ from wasilab.capabilities.protocols import FileType
 from .compare import Result, disagreement, run_ours, run_theirs
 from .differences import DIFFERENCES
 from .relay import Answer, Caller, Handle
-from .scenarios import FAMILIES, Scenario
+from .scenarios import Family, Scenario
 
 CALLS = 12
 """Calls of a program."""
@@ -40,8 +40,6 @@ TOP = 1 << 63
 SHORT = (*range(300), 1250, 1515, 1762)
 """The programs of the short form; the last ones found a difference once."""
 OFFSETS = (0, 1, 5, 10, 100, 5000, TOP - 1, TOP, 2**64 - 1)
-
-FAMILIES["random"] = lambda: programs(SHORT)
 
 Step = Callable[[Caller, Handle, list[Handle]], object]
 
@@ -152,6 +150,11 @@ def programs(numbers: Iterable[int]) -> Iterator[tuple[str, Scenario]]:
         yield f"random {number}", partial(_program, number)
 
 
+def family(numbers: Iterable[int] = SHORT) -> Family:
+    """The family "random", of these programs."""
+    return Family("random", partial(programs, numbers))
+
+
 def _parting(ours: Result, theirs: Result) -> str:
     """The calls up to the first that differs, or what is left behind."""
     for at, (mine, other) in enumerate(zip(ours.log, theirs.log, strict=False)):
@@ -171,11 +174,11 @@ def main(argv: list[str] | None = None) -> int:
     compared = calls = bad = 0
     for first in range(options.seed, options.seed + options.programs, 250):
         many = min(250, options.seed + options.programs - first)
-        FAMILIES["random"] = partial(programs, range(first, first + many))
+        some = family(range(first, first + many))
         with tempfile.TemporaryDirectory() as folder:
-            theirs = run_theirs("random", Path(folder) / "theirs")
+            theirs = run_theirs(some, Path(folder) / "theirs")
             for kind, rights in product(("host", "memory"), ("compat", "strict")):
-                ours = run_ours("random", Path(folder) / f"{kind}-{rights}", kind, rights)
+                ours = run_ours(some, Path(folder) / f"{kind}-{rights}", kind, rights)
                 for label, expected in theirs.items():
                     compared += 1
                     calls += len(expected.log)

@@ -6,9 +6,9 @@ logged; numbers that hosts may choose freely (descriptors, inodes, times of now)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 from wasilab.wasi.types import Subscription
 
@@ -341,7 +341,17 @@ def process() -> Iterator[tuple[str, Scenario]]:
     yield "stdout", printing
 
 
-FAMILIES = {
-    "path_open": path_open, "path_one": path_one, "path_two": path_two, "fd": fd, "flags": flags, "table": table,
-    "readdir": readdir, "poll": poll, "process": process,
-}  # fmt: skip
+class Family(NamedTuple):
+    """Scenarios with their labels, made anew by each call of `scenarios`."""
+
+    name: str
+    scenarios: Callable[[], Iterable[tuple[str, Scenario]]]
+    alone: bool = False
+    """Whether each needs a guest of its own, because it leaves the guest's descriptors or streams changed."""
+
+
+FAMILIES = (
+    Family("path_open", path_open), Family("path_one", path_one), Family("path_two", path_two), Family("fd", fd),
+    Family("flags", flags), Family("table", table, alone=True), Family("readdir", readdir), Family("poll", poll),
+    Family("process", process, alone=True),
+)  # fmt: skip

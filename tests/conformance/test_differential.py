@@ -17,14 +17,14 @@ from pathlib import Path
 import pytest
 
 from ..folders import in_memory
-from . import random_programs as _family  # noqa: F401  # registers the family "random"
+from . import random_programs, scenarios
 from .compare import Result, disagreement, run_ours, run_theirs
 from .differences import DIFFERENCES, LARGEST_POSITION, Difference
-from .scenarios import FAMILIES
 
 # They run in one worker, for the results under Wasmtime and the differences found are shared (tests/conftest.py).
 pytestmark = pytest.mark.slow
 
+FAMILIES = {family.name: family for family in (*scenarios.FAMILIES, random_programs.family())}
 Theirs = Callable[[str, str], dict[str, Result]]
 RUNS = [
     *(pytest.param(family, "rw", id=family) for family in FAMILIES),
@@ -51,7 +51,7 @@ def theirs() -> Theirs:
     @cache
     def run(family: str, access: str) -> dict[str, Result]:
         with tempfile.TemporaryDirectory(prefix="wasilab-differential-", dir=in_memory()) as name:
-            return run_theirs(family, Path(name) / family, mutable=access == "rw")
+            return run_theirs(FAMILIES[family], Path(name) / family, mutable=access == "rw")
 
     return run
 
@@ -59,7 +59,7 @@ def theirs() -> Theirs:
 def compare(family: str, access: str, kind: str, rights: str, theirs: Theirs, folder: Path) -> list[tuple[object, ...]]:
     """The disagreements that no entry covers."""
     expected = theirs(family, access)
-    got = run_ours(family, folder / "ours", kind, rights, mutable=access == "rw")
+    got = run_ours(FAMILIES[family], folder / "ours", kind, rights, mutable=access == "rw")
     assert list(got) == list(expected)
     used = _found.setdefault((family, access, kind, rights), set())
     unexplained: list[tuple[object, ...]] = []
@@ -85,8 +85,8 @@ def test_family(family: str, access: str, kind: str, rights: str, theirs: Theirs
 def test_the_two_kinds_of_directory_agree_on_every_path(folder: Path) -> None:
     """What `HostDir` and `MemDir` do with names is the same in every scenario, not only where Wasmtime agrees."""
     for family in ("path_one", "path_two"):
-        host = run_ours(family, folder / family, "host", "strict")
-        assert run_ours(family, folder / f"{family}-memory", "memory", "strict") == host
+        host = run_ours(FAMILIES[family], folder / family, "host", "strict")
+        assert run_ours(FAMILIES[family], folder / f"{family}-memory", "memory", "strict") == host
 
 
 def test_every_listed_difference_is_one(theirs: Theirs, folder: Path) -> None:
