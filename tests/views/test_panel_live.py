@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wasilab import Grants, HostDir, MemDir
+from wasilab import Grants, HostDir, MemDir, run
 from wasilab.capabilities.refusal import DeniedBy
 from wasilab.grants.value import GrantError
 from wasilab.panels.panel import Panel
@@ -34,6 +34,17 @@ def test_revoking_while_it_runs_refuses_every_later_call(shown: Callable[..., Pa
     until(lambda: "refused" in it.verdict.value)
     until(lambda: "✖" in it.cell("/d", "refused"))
     until(lambda: it.button_stop.disabled)
+
+
+def test_the_panel_of_a_run_that_a_cell_started_follows_it_to_its_end(shown: Callable[..., Panel]) -> None:
+    started = run(ENDLESS.module(), (), Grants(dirs={"/d": MemDir({"a.txt": "x"})}), detach=True)
+    it = shown(started)
+    assert not it.button_stop.disabled
+    until(lambda: "call" in it.cell("/d", "used"))
+    started.stop()  # not by the panel's button
+    until(lambda: not started.running)
+    until(lambda: it.button_stop.disabled and not it.button_run.disabled)
+    until(lambda: "Stopped by you" in it.verdict.value)
 
 
 def test_a_switch_put_back_restores_and_undo_too(shown: Callable[..., Panel]) -> None:

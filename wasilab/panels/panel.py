@@ -99,6 +99,9 @@ class Panel(w.VBox):  # type: ignore[misc]
         self.add_class("wasilab-panel")
         self.model.changed = self.refresh
         self.refresh()
+        run = model.run
+        if run is not None and run.running:  # started by a cell: its figures and its end are shown too
+            spawn(lambda: self._follow(run), "wasilab panel")
 
     # ---- for notebooks and tests
 
