@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_SHAPES = 2000
+LEAST_SCALE = 0.7
+"""A plot shrinks with its page to this part of its size, where its smallest words have 9 pixels; then it scrolls."""
+_JOINS = "stroke-linejoin: round; stroke-linecap: butt"
+"""What the style sheet of matplotlib's SVG sets."""
 _FAINT = 0.7
 """The opacity of notes in the page's text colour."""
 _WORDS = {COLOURS["refused"]: "var(--wasilab-bad)", COLOURS["failed"]: "var(--wasilab-warn)"}
@@ -104,7 +108,7 @@ def svg(figure: Figure) -> str:
     root.attrib = {
         "viewBox": root.attrib["viewBox"], "width": str(width), "height": str(height), "role": "img",
         "aria-label": "; ".join(titles(figure)) or "plot", "fill": "currentColor",
-        "style": "max-width: 100%; height: auto; stroke-linejoin: round; stroke-linecap: butt",
+        "style": f"max-width: 100%; min-width: {round(LEAST_SCALE * width)}px; height: auto; {_JOINS}",
     }  # fmt: skip
     return ElementTree.tostring(root, encoding="unicode")
 
