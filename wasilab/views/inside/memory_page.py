@@ -87,4 +87,4 @@ def _row(line: DumpRow, pointer: int | None) -> str:
 def embedded_memory(heading: str, contents: str, text: str) -> str:
     """The page for a notebook's output: framed, with plain text for readers that strip frames."""
     simple = f"<pre>{html_text(text[:20000], lines=True)}</pre>"
-    return embedded(html_text(heading), contents, simple, min(640, 180 + 19 * text.count("\n")))
+    return embedded(html_text(heading), contents, simple, min(640, 142 + 19 * text.count("\n")))

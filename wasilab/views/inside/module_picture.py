@@ -135,8 +135,14 @@ class ModulePicture:
     def _repr_html_(self) -> str:
         return embedded(
             html_text(self.module.name), picture_html(self), f"<pre>{html_text(self.text(), lines=True)}</pre>",
-            min(700, 330 + 18 * (len(self.sections) + min(SHOWN, len(self.functions)) + len(self.memory_lines()))),
+            self._height(),
         )  # fmt: skip
+
+    def _height(self) -> int:
+        """The page's height in pixels, about; `embedded` tells what it is for."""
+        bars = len(self.sections) + min(SHOWN, len(self.functions))
+        words = len(self.table_lines()) + len(self.dropped_lines())
+        return min(1100, 256 + 21 * bars + 25 * words + 12 * len(self.memory_lines()))
 
     def to_dict(self) -> dict[str, object]:
         """The same as plain JSON values."""

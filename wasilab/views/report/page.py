@@ -39,7 +39,9 @@ DARK_PAGES = ('[data-jp-theme-light="false"]', ".vscode-dark", 'html[theme="dark
 """How a page says that it is dark: JupyterLab and Notebook, VS Code, Colab."""
 _OUTER = """<style>
 .wasilab-plain { display: none }
-.wasilab-frame { width: 100%; box-sizing: border-box; border: 1px solid #8884; border-radius: 8px; resize: vertical;
+.wasilab-framed { container-type: inline-size }
+.wasilab-frame { width: 100%; height: calc(var(--height) * (1px + max(0px, 1000px - 100cqi) * .00035));
+  box-sizing: border-box; border: 1px solid #8884; border-radius: 8px; resize: vertical;
   background: #fff }
 DARK { filter: invert(0.92) hue-rotate(180deg) }
 </style>""".replace("DARK", ", ".join(f"{page} .wasilab-frame" for page in DARK_PAGES))
@@ -69,11 +71,15 @@ def unless_alive(key: str, content: str) -> str:
 def embedded(title: str, body: str, plain: str, height: int) -> str:
     """`body` in a sandboxed frame of `height` pixels, with `plain` (simple HTML) for readers that strip frames.
 
+    `height` is a guess for a page of 1,000 pixels; a narrower one is higher, because its lines wrap. What the frame has
+    no room for is scrolled to, and a sign at its lower edge says that there is more.
+
     The frame runs no script and has an origin of its own. A frame without script cannot see the notebook's theme, so
     the sheet outside inverts it (hues kept) where the notebook says that it is dark.
     """
     page = html.escape(document(title, body, auto_theme=False), quote=True)
     return (
-        f'{_OUTER}<iframe class="wasilab-frame" sandbox="" title="{title}" height="{height}" srcdoc="{page}"></iframe>'
+        f'{_OUTER}<div class="wasilab-framed"><iframe class="wasilab-frame" sandbox="" title="{title}" '
+        f'style="--height: {height}" srcdoc="{page}"></iframe></div>'
         f'<div class="wasilab-plain">{plain}</div>'
     )

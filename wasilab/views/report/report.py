@@ -149,8 +149,8 @@ def _height(run: Subject, output: bool) -> int:
     """A guess at the height in pixels of the embedded page (a frame without script cannot measure itself)."""
     columns = Columns.of(run)
     lanes = 1 + len(columns.families)
-    height = 130 + 46 * lanes + 70 + 24 * len(summary_rows(run)) + 70 + 36 * 8
-    height += 58 * min(len(refusals(run)), sections.REFUSALS_SHOWN)
+    refused = min(len(refusals(run)), sections.REFUSALS_SHOWN)
+    height = 390 + 50 * lanes + 22 * len(summary_rows(run)) + (41 + 58 * refused if refused else 0)
     for name in ("stdout", "stderr") if output else ():
         lines = sections.output_start(run, name, 20, 2000)[0].count("\n")
         height += 0 if not lines else min(50 + 19 * lines, 350)
