@@ -167,9 +167,10 @@ def errno_of(error: OSError) -> Errno:
     """The WASI errno of an `OSError`, including `Refused`."""
     if isinstance(error, Refused) and error.notcapable:
         return Errno.NOTCAPABLE
-    if error.errno is None:
+    number = error.errno
+    if number is None:
         return Errno.INVAL if isinstance(error, ValueError) else Errno.IO
-    return POSIX_TO_WASI.get(error.errno, Errno.IO)
+    return POSIX_TO_WASI.get(number, Errno.IO)
 
 
 _HOST_SAYS_NO = {_posix.EACCES, _posix.EPERM, _posix.EROFS}
@@ -199,13 +200,14 @@ def explain(error: BaseException) -> WasiError | None:
     """
     if isinstance(error, WasiError):
         return error
-    code = code_of(error)
-    if code is None:
-        return None
     if isinstance(error, Refused):
-        return WasiError(code, error.reason, error.by, error.need)
+        return WasiError(errno_of(error), error.reason, error.by, error.need)
     if isinstance(error, OSError):
+        code = errno_of(error)
         if error.errno in _HOST_SAYS_NO:
             return WasiError(code, f"the host's operating system says: {code.text.lower()}", DeniedBy.HOST)
         return WasiError(code)
-    return WasiError(code, "a name or path is not valid UTF-8" if isinstance(error, UnicodeError) else "")
+    other = code_of(error)
+    if other is None:
+        return None
+    return WasiError(other, "a name or path is not valid UTF-8" if isinstance(error, UnicodeError) else "")

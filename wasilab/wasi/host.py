@@ -338,24 +338,29 @@ class Host:
 
 def _placed(need: Need, descriptor: Descriptor | None) -> Need | None:
     """What a capability needed, with the full guest path; None if the path is unknown."""
-    if need.kind is NeedKind.DIRECTORY:
-        if need.guest.startswith("/"):
-            return need
-        if not posixpath.normpath(need.guest).startswith(".."):
-            return Need(NeedKind.ABOVE)  # a link led out
-        # The path as the program wrote it, with its "..": a C library compares it with the names of the granted
-        # folders as text, and begins at the one with the longest name.
-        here = "" if descriptor is None or descriptor.path == "." else descriptor.path
-        return _directory(here, need.guest)
-    if need.kind in (NeedKind.WRITE, NeedKind.QUOTA):
+    kind = need.kind
+    if kind is NeedKind.DIRECTORY:
+        return _outside("" if descriptor is None or descriptor.path == "." else descriptor.path, need.guest)
+    if kind in (NeedKind.WRITE, NeedKind.QUOTA):
         guest = "" if descriptor is None else descriptor.withheld.guest
-        return Need(need.kind, guest, need.rights, need.limit) if guest else None
+        return _more_of(kind, guest, need.rights, need.limit) if guest else None
     return need
 
 
-@lru_cache(64)  # as in a loop; a path is a guest's own and may be long, so the cache is small
-def _directory(here: str, path: str) -> Need:
+@lru_cache(64)  # a program may be refused the same in a loop; paths are its own and may be long, so the cache is small
+def _outside(here: str, path: str) -> Need:
+    """What the path that leaves the directory at `here` needed."""
+    if path.startswith("/"):
+        return Need(NeedKind.DIRECTORY, path)
+    if not posixpath.normpath(path).startswith(".."):
+        return Need(NeedKind.ABOVE)  # a link led out
+    # The path as the program wrote it, with its "..": a C library compares it with the names of the granted folders as
+    # text, and begins at the one with the longest name.
     return Need(NeedKind.DIRECTORY, posixpath.join(here, path))
+
+
+_more_of = lru_cache(64)(Need)
+"""What is needed of a granted directory: made once, because making it takes longer than finding it."""
 
 
 _KIND = {

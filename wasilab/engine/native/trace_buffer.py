@@ -26,7 +26,7 @@ from ...trace.record.layout import (
     Life,
 )
 from ...trace.record.layout import PACK as RECORD
-from ...trace.record.payload import RECORD_WORDS, pack_payload
+from ...trace.record.payload import HEADS, RECORD_WORDS, pack_payload
 from ...trace.record.recorder import Recorder
 from ...trace.record.writing import FLAGS_SHIFT, Write, WriteFailure, meta
 from .binding import Library, library
@@ -348,8 +348,10 @@ class TraceBuffer:
             for last in (False, True):
                 if reason:  # a number that the chunk has given needs no look at the room left: the library tells
                     index = recorder.chunk.reason_ids.get((reason, need)) or recorder.intern_reason(reason, need)
-                if index or aux or further:
+                if aux:
                     payload = pack_payload(aux, b"", further, index)
+                elif index or further:
+                    payload = HEADS[len(further)](index, 0, 0, *further)
                 size.value = len(payload)
                 if append(run, record, path, length, payload, size) or last:
                     return

@@ -103,8 +103,8 @@ def schema(call: Call) -> Schema:
 
 
 _PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
-_HEADS = tuple(struct.Struct(f"<HHI{count}I").pack for count in range(32))
-"""`HEADER` and so many words."""
+HEADS = tuple(struct.Struct(f"<HHI{count}I").pack for count in range(32))
+"""Packs the head of a payload and that many words; no call of WASI has more."""
 
 
 def pack_payload(aux: bytes = b"", data: bytes = b"", words: Sequence[int] = (), reason: int = 0) -> bytes:
@@ -117,7 +117,7 @@ def pack_payload(aux: bytes = b"", data: bytes = b"", words: Sequence[int] = (),
     if len(aux) > MAX_AUX:
         aux = aux[:MAX_AUX]
     count = len(words)
-    pack = _HEADS[count] if count < len(_HEADS) else struct.Struct(f"<HHI{count}I").pack
+    pack = HEADS[count] if count < len(HEADS) else struct.Struct(f"<HHI{count}I").pack
     head = pack(reason, len(aux), len(data), *words)
     if not aux and not data:
         return head
