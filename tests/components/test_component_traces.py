@@ -57,6 +57,19 @@ def test_a_saved_trace_says_the_same(used: wasilab.Instance, tmp_path: Path) -> 
     used.close()
 
 
+def test_operations_are_named_in_sql_filters_and_selections_as_for_modules(used: wasilab.Instance) -> None:
+    pytest.importorskip("duckdb")
+    found = used.trace.sql("select operation, count(*) from calls where operation in ('open', 'read') group by 1")
+    by_filter = {each: len(used.trace.filter(f"operation={each}")) for each in ("open", "read")}
+    assert dict(found.rows) == by_filter
+    assert by_filter["open"] == 1
+    opened = used.trace.text(trace="operation=open")
+    assert "[method]descriptor.open-at(" in opened
+    assert len(opened.splitlines()) == 1
+    assert used.trace.text(trace="operation=op*,read") == used.trace.filter("operation=open,read").text()
+    used.close()
+
+
 def test_advice_keeps_what_was_used(used: wasilab.Instance) -> None:
     advice = wasilab.advise(used.trace, base=used.grants)
     assert list(advice.grants.dirs) == ["/"]

@@ -75,8 +75,12 @@ def test_letters_of_strace_choose_calls(shell: InteractiveShell, capsys: pytest.
     assert "fd_read" not in capsys.readouterr().out
     line(shell, "trace --refused")
     assert capsys.readouterr().out.rstrip("\n") == str(shell.run_cell_magic("wasi", "wat", LOOP).denied)
+    line(shell, "trace -e operation=read,close --times none")
+    assert capsys.readouterr().out.count("fd_read(") == 2
     with pytest.raises(UsageError, match="did you mean 'sched"):
         line(shell, "trace -e schd")
+    with pytest.raises(UsageError, match="unknown operation 'raed'; did you mean 'read'"):
+        line(shell, "trace -e operation=raed")
 
 
 def test_one_filter_language_chooses_calls_of_a_run_a_replay_and_a_trace(

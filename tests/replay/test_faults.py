@@ -199,6 +199,9 @@ def test_a_fault_is_the_same_through_text_flags_policies_and_python(fault: st.Da
         ("fd_write:error=EIO:p=0", "probability"), ("fd_write:error=EIO:p=nan", "probability"),
         ("fd_write:error=EIO:p=2", "probability"), ("fd_write:error=EIO:seed=-1", "whole number"),
         ("fd_write:error=EIO:path=", "pattern"), ("fd_write:error=EIO:error=EIO", "twice"), ("", "not a call that"),
+        ("operation=opne:error=EIO", "not an operation of a call that can have a fault; did you mean 'open'"),
+        ("operation=:error=EIO", "not an operation"), ("operation=exit:error=EIO", "operations of such calls are: "),
+        ("operation=open:short=1", "short= is for"),
     ],
 )  # fmt: skip
 def test_a_bad_fault_is_named_with_what_to_write(text: str, sentence: str) -> None:
@@ -206,6 +209,12 @@ def test_a_bad_fault_is_named_with_what_to_write(text: str, sentence: str) -> No
         Fault.parse(text)
     with pytest.raises(GrantError, match=sentence):
         Grants(faults=[text])
+
+
+def test_a_fault_can_name_operations() -> None:
+    fault = Fault.parse("operation=write,read*,write:delay=1ms")
+    assert Fault.parse(fault.rule) == fault
+    assert fault.names == ["fd_pwrite", "fd_write", "fd_pread", "fd_read", "path_readlink"]
 
 
 def test_what_is_no_fault_is_refused() -> None:

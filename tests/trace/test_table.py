@@ -27,6 +27,7 @@ def test_arrow_has_one_row_a_call_and_names_instead_of_numbers() -> None:
     assert found["call"].to_pylist() == trace["name"].tolist()
     assert found["errno"].to_pylist() == trace["errno_name"].tolist()
     assert found["path"].to_pylist() == trace["full_path"].tolist()
+    assert found["operation"].to_pylist() == trace["operation"].tolist()
     assert found["dur"].to_pylist() == trace["dur"].tolist()
     refused = found.filter(pa.compute.equal(found["denied_by"], "path"))
     assert refused.num_rows == len(trace.filter("refused"))

@@ -3,6 +3,7 @@
     fd_write:error=ENOSPC:when=3+          every fd_write from the third on fails
     fd_read,fd_pread:short=1               every read gets one byte
     path_*:delay=50ms:path=*.db            each call on such a path takes 50 ms longer
+    operation=open,make:error=EACCES       no file is opened, no folder made
     fd_read:data=flip:p=0.1:seed=7         one read in ten has a bit flipped, the same ones in every run
 
 `Fault` is the value, its `rule` the text; grants accept both. `injections` converts them for a run.
@@ -21,6 +22,7 @@ from ..engine.calls.injection import FaultRule, Injection
 from ..text.nearest import did_you_mean
 from ..text.numbers import parse_duration
 from ..wasi.errnos import Errno
+from ..wasi.operations import OPERATION
 from ..wasi.preview1.spec import SNAPSHOT1
 
 _ERRNOS = {code.symbol: code for code in Errno if code}
@@ -43,11 +45,11 @@ class FaultError(ValueError):
 class Fault:
     """A fault: which calls it affects, what it does, and when.
 
-    `calls`: names, patterns and families of WASI calls, comma-separated. At least one effect: `error` (an errno's
-    name), `short` (the most bytes transferred), `delay` (seconds, or text such as "50ms"), `data` ("flip": flip a bit).
-    `when` counts the matching calls, from 1: 3 is only the third, "3+" all from the third on, "3+2" every second one
-    from the third on, "2..5" a range. `path` is a pattern of the guest's path. `p` is the probability, drawn from
-    `seed`. Raises `FaultError` (a ValueError).
+    `calls`: names, patterns and families of WASI calls, comma-separated, or operations, as in "operation=open,read".
+    At least one effect: `error` (an errno's name), `short` (the most bytes transferred), `delay` (seconds, or text such
+    as "50ms"), `data` ("flip": flip a bit). `when` counts the matching calls, from 1: 3 is only the third, "3+" all
+    from the third on, "3+2" every second one from the third on, "2..5" a range. `path` is a pattern of the guest's
+    path. `p` is the probability, drawn from `seed`. Raises `FaultError` (a ValueError).
     """
 
     calls: str
@@ -105,7 +107,10 @@ class Fault:
     def names(self) -> list[str]:
         """The calls that it affects."""
         found: list[str] = []
-        for word in str(self.calls).split(","):
+        text = str(self.calls)
+        if text.startswith(OPERATION):
+            return _of_operations(text.removeprefix(OPERATION))
+        for word in text.split(","):
             word = word.strip()
             matching = [n for n in _CALLS if fnmatchcase(n, word) or n.partition("_")[0] == word]
             if not matching:
@@ -137,6 +142,20 @@ class Fault:
             self.rule, errno, self.short, float(self.delay or 0), self.data == "flip", first, last, step, self.path,
             float(self.p), self.seed,
         )  # fmt: skip
+
+
+def _of_operations(words: str) -> list[str]:
+    """The calls that do these operations, comma-separated names and patterns. Raises `FaultError`."""
+    kinds = {name: str(SNAPSHOT1[name].operation) for name in _CALLS}
+    found: list[str] = []
+    for word in map(str.strip, words.split(",")):
+        matching = [name for name, kind in kinds.items() if fnmatchcase(kind, word)]
+        if not matching:
+            known = sorted(set(kinds.values()))
+            close = did_you_mean(word, known, f"; operations of such calls are: {', '.join(known)}")
+            raise FaultError(f"{word!r:.80} is not an operation of a call that can have a fault{close}")
+        found += matching
+    return list(dict.fromkeys(found))
 
 
 def _errno(word: str | Errno) -> Errno:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+OPERATION = "operation="
+"""In front of names of operations where calls are named, as in `-e operation=open,read`."""
+
 
 class Operation(StrEnum):
     """The kind of a call. The values are names for display and for filters."""

@@ -28,7 +28,9 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     file_argument(parser, "the program" + ("; or a name from --name" if kind == "notebook" else ""))
     parser.add_argument("--each", action="store_true", help="fail every call once, one run each")
     parser.add_argument("--error", default="EIO", metavar="ERRNO", help="the errno of each failure (default EIO)")
-    parser.add_argument("--calls", default="*", metavar="CALLS", help="only these: names, patterns, families")
+    parser.add_argument(
+        "--calls", default="*", metavar="CALLS", help="only these: names, patterns, families, or operation=NAME,..."
+    )
     parser.add_argument(
         "--runs", type=count, default=MOST_RUNS, metavar="N", help=f"the most runs to make (default {MOST_RUNS:,})"
     )

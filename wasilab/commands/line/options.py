@@ -92,7 +92,8 @@ def add_strace_options(group: argparse._ActionsContainer) -> None:
     """Which calls are shown: strace's letters, of which `-e trace=SPEC` works too, and the trace's filter language."""
     group.add_argument(
         "-e", "--calls", type=calls, metavar="SPEC",
-        help="strace text of these calls only: names, patterns, families, /regex/: path,fd_*,/sync$/",
+        help="strace text of these calls only: names, patterns, families, /regex/: path,fd_*,/sync$/; or operations: "
+        "operation=open,read",
     )  # fmt: skip
     group.add_argument("-P", "--only-path", metavar="PATH", help="... of calls on this path (a pattern: '/data/*')")
     which = group.add_mutually_exclusive_group()

@@ -18,7 +18,7 @@ from ...capabilities.refusal import DeniedBy
 from ...text.nearest import did_you_mean
 from ...text.numbers import SIZE_UNITS, parse_duration
 from ...wasi import types as t
-from ...wasi.operations import Operation
+from ...wasi.operations import OPERATION, Operation
 from ..calls import Calls
 from ..columns.records import Array
 from ..errors import QueryError
@@ -201,7 +201,9 @@ def shown(text: str) -> str:
 
 
 def _call_table(functions: Functions, value: str, *, regex: bool, family: bool = False) -> Mask:
-    """For each of the 256 numbers of functions, whether `value` matches its name."""
+    """For each of the 256 numbers of functions, whether `value` matches its name, or behind `OPERATION` its kind."""
+    if not family and not regex and value.startswith(OPERATION):
+        return _operation_table(functions, value.removeprefix(OPERATION), regex=False)
     texts = functions.families if family else functions.names
     if regex:
         pattern = _regex("family" if family else "call", value)

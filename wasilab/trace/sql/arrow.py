@@ -39,7 +39,7 @@ NUMBERS = (
     ("line", "u4"),
 )  # fmt: skip
 """The number columns and their NumPy types. Times in ns."""
-TEXTS = ("call", "family", "errno", "path", "denied_by", "reason", "note")
+TEXTS = ("call", "family", "operation", "errno", "path", "denied_by", "reason", "note")
 """The text columns; `path` is the full path that the call acted on."""
 _FIRST = ("seq", "t_start", "dur", "call", "path", "errno", "fd", "result", "nbytes", "denied_by", "reason")
 COLUMNS = (*_FIRST, *(name for name in (*(n for n, _ in NUMBERS), *TEXTS) if name not in _FIRST))
@@ -52,6 +52,8 @@ def coded(trace: Calls, name: str) -> Coded:
         return _used(trace.column("call"), trace.functions.names)
     if name == "family":
         return _used(trace.column("call"), trace.functions.families)
+    if name == "operation":
+        return _used(trace.column("call"), [str(operation) for operation in trace.functions.operations])
     if name == "errno":
         return _used(trace.column("errno"), ERRNO_NAMES)
     if name == "denied_by":
