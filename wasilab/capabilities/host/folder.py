@@ -248,16 +248,24 @@ class HostFolder(Uncopyable):
         # Its own descriptor: scandir moves the offset, which duplicates share.
         fd = os.open(".", READ_DIRECTORY, dir_fd=self._fd)
         try:
-            with os.scandir(fd) as found:
-                entries = [
-                    _new(Entry, (one.name, one.inode(), _FILE if one.is_file(follow_symlinks=False) else _type(one)))
+            found = os.scandir(fd)
+            try:
+                return [
+                    _new(Entry, (name, one.inode(), _FILE if one.is_file(follow_symlinks=False) else _type(one)))
                     for one in found
+                    if (name := one.name).isascii() or self._shows(name)
                 ]
+            finally:
+                found.close()
         finally:
             os.close(fd)
-        if not "".join([entry.name for entry in entries]).isascii():
-            self.hidden_names = [entry.name for entry in entries if not is_utf8(entry.name)]
-        return entries if not self.hidden_names else [entry for entry in entries if is_utf8(entry.name)]
+
+    def _shows(self, name: str) -> bool:
+        """Whether a listing has a name; it is noted if not."""
+        if is_utf8(name):
+            return True
+        self.hidden_names.append(name)
+        return False
 
     def readlink(self, path: str) -> str:
         with self._find(path) as found:

@@ -8,6 +8,7 @@ function says otherwise.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 
 from ...capabilities.paths import is_utf8
@@ -412,7 +413,9 @@ def fd_readdir(host: Host, d: Descriptor, buffer: memoryview, cookie: int) -> in
 def _listing(host: Host, d: Descriptor) -> Listing:
     """List the directory; names that are not UTF-8 are left out and noted."""
     thing = d.object
-    own = thing.ino if hasattr(thing, "ino") else thing.stat().ino  # an open folder of the host knows it
+    own = getattr(thing, "ino", None)  # an open folder of the host knows it
+    if own is None:
+        own = thing.stat().ino
     found = thing.list()
     left_out = getattr(thing, "hidden", 0)
     try:
@@ -429,13 +432,18 @@ def _entries(own: int, found: Sequence[Entry]) -> list[bytes]:
     """The packed dirents of the directory itself and of what is in it. Raises `UnicodeEncodeError`."""
     pack = DIRENT.pack
     return [
-        pack(1, own & _U64, 1, _DIRECTORY) + b".",
-        pack(2, own & _U64, 2, _DIRECTORY) + b"..",
+        *_own_entries(own),
         *[
             pack(cookie, ino & _U64, len(raw := name.encode()), filetype) + raw
             for cookie, (name, ino, filetype) in enumerate(found, 3)
         ],
     ]
+
+
+@lru_cache(256)  # a program lists few directories at a time
+def _own_entries(own: int) -> tuple[bytes, bytes]:
+    here, above = DIRENT.pack(1, own & _U64, 1, _DIRECTORY), DIRENT.pack(2, own & _U64, 2, _DIRECTORY)
+    return here + b".", above + b".."
 
 
 # -- buffers and offsets -----------------------------------------------------------------------------------------------

@@ -216,7 +216,7 @@ def path_filestat_get(host: Host, d: Descriptor, flags: int, path: bytes) -> Fil
     WASI: https://github.com/WebAssembly/WASI/blob/wasi-0.1/preview1/docs.md#path_filestat_get
     POSIX: https://pubs.opengroup.org/onlinepubs/9799919799/functions/fstatat.html
     """
-    return filestat(d.object.stat_path(_name(path), _follow(flags)))
+    return filestat(d.object.stat_path(_name(path), flags == 1 if flags <= 1 else _follow(flags)))
 
 
 @call(
@@ -457,8 +457,9 @@ def _full(d: Descriptor, name: str) -> str:
 
 def _new_name(host: Host, path: bytes, text: bytes = b"") -> tuple[str, int]:
     """A path as text and what its new last name costs (`name_cost`); NOSPC unless the run may still add it."""
-    name = _name(path)
-    cost = NAME_COST + len(path) + len(text) if "/" not in name else name_cost(path, text)
+    size = len(path)
+    name = path.decode() if 0 < size <= MAX_PATH and 0 not in path else _name(path)
+    cost = NAME_COST + size + len(text) if "/" not in name else name_cost(path, text)
     meter = host.meter
     if host.names >= host.most_names or cost > meter.most_written - meter.written:
         host.require_name(cost)
