@@ -26,6 +26,7 @@ MAX_COPY = 256 << 20
 
 _ALWAYS = O_NOFOLLOW | O_CLOEXEC | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 _EXCL = os.O_EXCL
+_NO_NAMES = ("", ".", "..")
 _ATTEMPTS = 100
 """How often a file is opened or created again, because others create and remove it at the same time."""
 _NO_FILE = 0o170000  # no st_mode has this type: there is no file
@@ -49,6 +50,7 @@ class HostFolder(Uncopyable):
     """Whether files that a guest writes to it stay on the host."""
     tells_replaced = True
     """As of every directory."""
+    __slots__ = ("_fd", "_granted", "_ino", "before_close", "hidden_names", "name", "writable")
 
     def __init__(self, fd: int, name: str, *, writable: bool, granted: bool = False) -> None:
         self._fd = fd
@@ -283,12 +285,13 @@ class HostFolder(Uncopyable):
 
     # -- changing ---------------------------------------------------------------------------------------------------
 
-    # A name is in this folder: to find it, nothing needs to be opened and closed.
+    # A name is in this folder: to find it, nothing needs to be opened and closed. The short functions have `_is_name`
+    # written out, because the call takes as long as the checks.
 
     def mkdir(self, path: str) -> None:
         if not self.writable:
             raise refused_change(path)
-        if _is_name(path):
+        if "/" not in path and path.isascii() and "\0" not in path and path not in _NO_NAMES:
             return os.mkdir(path, 0o777, dir_fd=self._fd)
         with self._find(path) as found:
             if found.dots:
@@ -298,7 +301,7 @@ class HostFolder(Uncopyable):
     def rmdir(self, path: str) -> None:
         if not self.writable:
             raise refused_change(path)
-        if _is_name(path):
+        if "/" not in path and path.isascii() and "\0" not in path and path not in _NO_NAMES:
             return os.rmdir(path, dir_fd=self._fd)
         with self._find(path) as found:
             if found.dots:
@@ -308,7 +311,7 @@ class HostFolder(Uncopyable):
     def unlink(self, path: str) -> None:
         if not self.writable:
             raise refused_change(path)
-        if LINUX and _is_name(path):
+        if "/" not in path and path.isascii() and "\0" not in path and path not in _NO_NAMES and LINUX:
             return os.unlink(path, dir_fd=self._fd)
         with self._find(path) as found:
             if found.must_be_dir or not LINUX:  # elsewhere unlink(2) of a directory is EPERM, or removes it
@@ -419,7 +422,7 @@ class HostFolder(Uncopyable):
 
 def _is_name(path: str) -> bool:
     """Whether a path is the name of something in the folder itself, and so cannot leave it; False if in doubt."""
-    return "/" not in path and path.isascii() and "\0" not in path and path not in ("", ".", "..")
+    return "/" not in path and path.isascii() and "\0" not in path and path not in _NO_NAMES
 
 
 def _open_or_create(found: Resolved[int], how: OpenHow, new: bool) -> tuple[int, bool]:

@@ -321,6 +321,4 @@ def _folder(thing: object) -> HostFolder | None:
     """The open folder of the host that a directory is; None for anything else, and for one with methods of its own."""
     if type(thing) is HostDir and thing.mode != "copy" and not thing.__dict__.keys() & set(DIRECTORY_OPERATIONS):
         thing = thing.fresh()
-    if type(thing) is HostFolder and not thing.__dict__.keys() & set(DIRECTORY_OPERATIONS):
-        return thing
-    return None
+    return thing if type(thing) is HostFolder else None

@@ -278,7 +278,7 @@ def path_remove_directory(host: Host, d: Descriptor, path: bytes) -> None:
     WASI: https://github.com/WebAssembly/WASI/blob/wasi-0.1/preview1/docs.md#path_remove_directory
     POSIX: https://pubs.opengroup.org/onlinepubs/9799919799/functions/unlinkat.html
     """
-    d.object.rmdir(_name(path))
+    d.object.rmdir(path.decode() if 0 < len(path) <= MAX_PATH and 0 not in path else _name(path))
     host.names -= 1
 
 
@@ -295,7 +295,7 @@ def path_unlink_file(host: Host, d: Descriptor, path: bytes) -> None:
     WASI: https://github.com/WebAssembly/WASI/blob/wasi-0.1/preview1/docs.md#path_unlink_file
     POSIX: https://pubs.opengroup.org/onlinepubs/9799919799/functions/unlinkat.html
     """
-    d.object.unlink(_name(path))
+    d.object.unlink(path.decode() if 0 < len(path) <= MAX_PATH and 0 not in path else _name(path))
     host.names -= 1
 
 
@@ -467,7 +467,10 @@ def _new_name(host: Host, path: bytes, text: bytes = b"") -> tuple[str, int]:
 
 
 def _name(raw: bytes) -> str:
-    """A guest's path as text: INVAL for a NUL, ILSEQ (UnicodeError) if it is not UTF-8, NOENT if it is empty."""
+    """A guest's path as text: INVAL for a NUL, ILSEQ (UnicodeError) if it is not UTF-8, NOENT if it is empty.
+
+    The short calls have its first lines written out, because calling it takes as long as they do.
+    """
     if 0 < len(raw) <= MAX_PATH and 0 not in raw:  # a number, because looking for bytes takes ten times as long
         return raw.decode()
     if len(raw) > MAX_PATH:
