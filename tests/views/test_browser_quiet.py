@@ -1,4 +1,4 @@
-"""An idle notebook sends its kernel no messages."""
+"""An idle notebook sends its kernel no messages, and draws nothing."""
 
 from __future__ import annotations
 
@@ -74,3 +74,27 @@ def test_finished_timelines_send_the_kernel_nothing(opened: Any) -> None:
     line.js("view.table.paint()")
     page.page.wait_for_timeout(500)
     assert page.page.evaluate("window.sent") == []
+
+
+def test_an_idle_page_draws_nothing(opened: Any) -> None:
+    page = opened(FEW_CALLS, "wasilab.panel(module)", "_1.plot('gantt')")
+    line = page.timeline()
+    line.js("view.tabs.show('state')")
+    line.until("!view.travel.asking && view.asker.open.size === 0")
+    page.page.locator(".wasilab-panel .wasilab-row").first.wait_for()
+    page.page.locator(".wasilab-plot > svg").wait_for()
+    page.idle()
+    page.page.evaluate("""() => { window.frames_drawn = 0;
+        const raf = window.requestAnimationFrame.bind(window);
+        window.requestAnimationFrame = (draw) => raf((now) => { window.frames_drawn++; draw(now); }); }""")
+    session = page.page.context.new_cdp_session(page.page)
+    session.send("Performance.enable")
+
+    def layouts() -> float:
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        return next(float(each["value"]) for each in metrics if each["name"] == "LayoutCount")
+
+    before = layouts()
+    page.page.wait_for_timeout(3000)  # the time looked at, not a wait for anything
+    assert page.page.evaluate("window.frames_drawn") < 12, "JupyterLab's own are a few; a loop draws 180"
+    assert layouts() - before < 12

@@ -5,11 +5,16 @@ Figures are printed: see them with `-s`. The timeline's controls are in `test_br
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+import wasilab
+from wasilab.course import program
+from wasilab.views.plots.plots import plot
 
 from .contrast import contrast, over, read
 from .lab import COPY, Lab, Page, shot
@@ -311,3 +316,23 @@ def test_plots_take_their_ink_from_the_page_also_when_the_theme_changes(opened: 
             seen = over((red, green, blue, alpha * float(opacity)), read(paper))
             assert contrast(seen, read(paper)) >= 4.5, (theme, fill, opacity)
     shot(page.page, "plots")
+
+
+def test_a_stored_plot_is_a_picture_in_a_notebook_that_is_not_trusted(lab: Lab, browser: Any) -> None:
+    """JupyterLab strips SVG and styles there: exactly one picture is left, with its description."""
+    import nbformat
+
+    figure = plot(wasilab.run(program("hello")), "counts")
+    shown = figure._repr_mimebundle_()  # type: ignore[attr-defined]
+    data = {"text/html": shown["text/html"], "image/png": base64.b64encode(shown["image/png"]).decode()}
+    lab.write("stranger.ipynb", ["run.plot('counts')"])
+    book = nbformat.read(lab.notebooks / "stranger.ipynb", 4)
+    book.cells[0].outputs = [nbformat.v4.new_output("display_data", data=data)]
+    nbformat.write(book, lab.notebooks / "stranger.ipynb")
+    page = lab.open(browser, "stranger.ipynb")
+    page.page.locator(".jp-OutputArea-output img").wait_for()
+    assert page.page.locator(".jp-OutputArea-output img:visible").count() == 1
+    assert page.page.locator(".jp-OutputArea-output img").get_attribute("alt") == "calls by name"
+    assert page.page.locator(".jp-OutputArea-output svg").count() == 0
+    assert page.page.locator(".jp-OutputArea-output").inner_text().strip() == ""
+    page.close()
