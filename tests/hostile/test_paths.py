@@ -293,3 +293,23 @@ def test_a_grant_of_proc_is_refused_when_it_is_made() -> None:
 
     with pytest.raises(ValueError, match="/proc"):
         wasilab.HostDir("/proc/self")
+
+
+def test_a_granted_folder_that_is_replaced_by_a_link_is_not_left(yard: Yard) -> None:
+    """Names are changed in the folder that was granted, wherever it is now, and not in what its path leads to."""
+    guest = yard.guest().open("new", oflags=CREAT, rights=ALL).call("path_create_directory", 3, "folder")
+    guest.call("path_symlink", "new", 3, "link").call("path_rename", 3, "new", 3, "renamed")
+    guest.call("path_rename", 3, "renamed", 3, "file.txt").call("path_unlink_file", 3, "link")
+    guest.call("path_create_directory", 3, "gone").call("path_remove_directory", 3, "gone")
+    guest.call("fd_filestat_set_size", 4, 3).call("path_filestat_get", 3, 0, "file.txt", OUT)
+    moved = yard.base / "moved"
+    yard.inside.rename(moved)
+    os.symlink(yard.outside, yard.inside)
+    try:
+        guest.run().assert_answered(*["SUCCESS"] * 10)
+        assert {"folder", "file.txt"} <= set(os.listdir(moved))
+        assert not {"new", "link", "renamed", "gone"} & set(os.listdir(moved))
+        assert (moved / "file.txt").stat().st_size == 3
+    finally:
+        yard.inside.unlink()
+        moved.rename(yard.inside)
