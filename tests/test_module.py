@@ -132,7 +132,7 @@ def test_a_path_a_text_and_bytes_load(tmp_path: Path) -> None:
         (b"\0asm\1\0\0\0\1\xff\xff\xff\xff\x7f", "more than 32 bits"),
         (b"\0asm\1\0\0\0\1\x80\x80\x80\x80\x80\x80\x00", "too long"),
         (b"\0asm\1\0\0\0\1\x80\x80\x80\x80\x80\x00", "the number at byte 14 is too long"),  # 5 bytes are the most
-        (b"\0asm\1\0\0\0\1\x81\x80\x80\x80\x00", "truncated: 1 bytes are declared"),  # 5 bytes of the number 1
+        (b"\0asm\1\0\0\0\1\x81\x80\x80\x80\x00", "truncated: 1 byte is declared"),  # 5 bytes of the number 1
         (b"\0asm\1\0\0\0\1\5\xff\xff\xff\xff\x0f", "4,294,967,295 items are declared"),
         (b"\0asm\1\0\0\0\2\7\1\1a\1\xff\0\0", "not UTF-8"),
         (b"\0asm\1\0\0\0\x63\0", "section 99"),

@@ -329,4 +329,4 @@ def test_a_failing_override_gives_the_guest_eio_and_is_shown(wrong: Any) -> None
     ran = run(wat("clock_time_get proc_exit", body), overrides={"clock_time_get": wrong})
     assert ran.outcome.exit_code == Errno.IO
     assert ran.calls[0].reason.startswith("the override of clock_time_get failed: ")
-    assert any("the override of clock_time_get failed 1 times" in w for w in ran.outcome.warnings)
+    assert any("the override of clock_time_get failed 1 time " in w for w in ran.outcome.warnings)

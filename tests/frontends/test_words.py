@@ -76,7 +76,7 @@ def test_a_line_that_cannot_be_read_is_one_clear_sentence(line: str, said: str) 
 def test_a_value_without_text_cannot_stand_inside_a_word() -> None:
     values = Values()
     (word,) = split("x{v}", lambda source: object(), values)
-    with pytest.raises(UsageProblem, match=r"\{v\} is a object"):
+    with pytest.raises(UsageProblem, match=r"\{v\} is an object"):
         values.text(word)
 
 

@@ -17,6 +17,7 @@ from wasilab.text.numbers import (
     size,
     size_unit,
     time_unit,
+    with_article,
 )
 
 
@@ -37,6 +38,16 @@ def test_size(count: int, text: str) -> None:
 def test_listed() -> None:
     assert (listed([]), listed("ab"), listed("abc", 2)) == ("nothing", "a, b", "a, b and 1 more")
     assert listed(map(str, range(1009)), 1) == "0 and 1,008 more"
+
+
+@pytest.mark.parametrize(
+    "noun",
+    ["an s32", "an f64", "an i32", "a u8", "a list<u8>", "a v128", "an externref", "an int", "a str", "an option<u8>",
+     "a unit", "an unknown code", "a char", "a func", "an x86", "an 8", "an enum", "a one-way", "a MemDir",
+     "an AskDirectory"],
+)  # fmt: skip
+def test_an_article_is_as_it_is_spoken(noun: str) -> None:
+    assert with_article(noun.partition(" ")[2]) == noun
 
 
 def test_counted() -> None:

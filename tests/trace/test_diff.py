@@ -232,10 +232,10 @@ def test_other_text_is_a_change_and_can_be_ignored() -> None:
     b.write_text(1, b"hullo")
     diff = a.trace().diff(b.trace())
     assert (diff.same, [change.contents for change in diff.changed]) == (False, [("data",)])
-    assert str(diff).splitlines()[0] == "1 against 1 calls: 1 changed (1 in data), 0 the same"
+    assert str(diff).splitlines()[0] == "1 against 1 call: 1 changed (1 in data), 0 the same"
     ignoring = a.trace().diff(b.trace(), ignore=["data"])
     assert ignoring.same
-    assert ignoring.headline() == "the same 1 calls with the same outcomes, arguments and results"
+    assert ignoring.headline() == "the same 1 call with the same outcomes, arguments and results"
     assert "not compared: data, times" in str(ignoring)
 
 

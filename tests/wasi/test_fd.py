@@ -236,7 +236,7 @@ def test_readdir_leaves_out_names_that_are_not_utf8_and_says_so(make_guest) -> N
 
     guest = make_guest({"/": Odd()})
     assert [name for _, _, name in entries(guest, 3)] == [".", "..", "ok"]
-    assert guest.host.notes == ["fd_readdir('/') left out 1 names that are not UTF-8"]
+    assert guest.host.notes == ["fd_readdir('/') left out 1 name that is not UTF-8"]
 
 
 def test_the_limit_of_bytes_written_cuts_then_refuses(make_guest) -> None:

@@ -15,7 +15,7 @@ from itertools import islice
 
 from ..capabilities.protocols import Directory, Entry, File, FileFlags, FileType, OpenHow, Stat
 from ..text.escape import html_text, shorten, visible
-from ..text.numbers import counted
+from ..text.numbers import counted, with_article
 from .claim import CourseError
 
 _OWN = "wasilab-check"
@@ -242,7 +242,7 @@ def _shown(answer: object) -> str:
     try:
         return shorten(repr(answer), 60)
     except Exception:  # noqa: BLE001  # of anybody's class
-        return f"a {type(answer).__name__}"
+        return with_article(type(answer).__name__)
 
 
 def _is_none(answer: object) -> bool:

@@ -17,11 +17,11 @@ import wasmtime
 
 from ..module.binary import FuncType
 from ..module.module import Module
-from ..text.numbers import listed
+from ..text.numbers import counted, listed, with_article
 from .calls import raw as _raw
 from .values.checked_call import checked_entry
 from .values.references import ForeignReference, FunctionReference
-from .values.texts import EXAMPLES, KINDS, FunctionName, as_f32, named, parse_value
+from .values.texts import EXAMPLES, KINDS, FunctionName, as_f32, parse_value
 from .values.vector import V128
 from .values.wasmtime_objects import ExternItem
 
@@ -164,7 +164,7 @@ class Entries:
 def _check_count(name: str, wanted: Sequence[str], arguments: Sequence[object]) -> None:
     if len(wanted) != len(arguments):
         shown = ", ".join(wanted[:20]) + (", ..." if len(wanted) > 20 else "")
-        raise InvokeError(f"{name} takes {len(wanted)} arguments ({shown}), not {len(arguments)}")
+        raise InvokeError(f"{name} takes {counted(len(wanted), 'argument')} ({shown}), not {len(arguments)}")
 
 
 def _read(name: str, kind: str, text: str) -> object:
@@ -190,7 +190,7 @@ def python_value(name: str, kind: str, given: object) -> object:
     try:
         return _value(name, kind, given)
     except (ValueError, TypeError, AttributeError, OverflowError):
-        raise InvokeError(f"{name}: {given!r} is not {named(kind)}: give for example {EXAMPLES[kind]}") from None
+        raise InvokeError(f"{name}: {given!r} is not {with_article(kind)}: give for example {EXAMPLES[kind]}") from None
 
 
 def _value(name: str, kind: str, given: Any) -> object:

@@ -22,6 +22,7 @@ from ..capabilities.random import Random
 from ..engine.compiling.wasm_features import FeatureError, features, read_feature
 from ..engine.limits import Limits
 from ..text.nearest import did_you_mean
+from ..text.numbers import with_article
 from ..wasi.preview1.spec import SNAPSHOT1
 from ..wasi.rights import of_directories
 from .faults import Fault
@@ -460,7 +461,7 @@ def _checked(name: str, about: GrantField, value: object) -> object:
     """The normalised value. Raises `GrantError` for what a field of this shape cannot hold."""
     if not isinstance(value, about.type):
         if about.type is Mapping:
-            raise GrantError(f"{name} is a {type(value).__name__}, not a mapping: write {about.example}")
+            raise GrantError(f"{name} is {with_article(type(value).__name__)}, not a mapping: write {about.example}")
         raise GrantError(f"{name}={value!r:.80}: write for example {name}={about.example}")
     check = _CHECKS.get(about.shape)
     return value if check is None else check(name, about, value)
@@ -550,7 +551,7 @@ def _rules(name: str, about: GrantField, value: Iterable[object]) -> tuple[str, 
 def _functions(name: str, about: GrantField, value: Mapping[str, object]) -> Mapping[str, object]:
     for call, function in value.items():
         if not callable(function):
-            raise GrantError(f"{name}[{call!r}] is a {type(function).__name__}, not a function")
+            raise GrantError(f"{name}[{call!r}] is {with_article(type(function).__name__)}, not a function")
         if call not in SNAPSHOT1:
             raise GrantError(f"{name}[{call!r}]: no such WASI call{nearest(call, SNAPSHOT1)}")
     return MappingProxyType(dict(value))

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..text.numbers import counted
+
 _VALUE_TYPES = {
     0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128", 0x70: "funcref", 0x6F: "externref",
     0x6E: "anyref", 0x6D: "eqref", 0x6C: "i31ref", 0x6B: "structref", 0x6A: "arrayref", 0x69: "exnref",
@@ -130,7 +132,8 @@ class Reader:
         begin = self.position
         if size > self.end - begin:
             raise WasmFormatError(
-                f"it is truncated: {size:,} bytes are declared at byte {begin:,}, but only {self.end - begin:,} follow"
+                f"it is truncated: {counted(size, 'byte is', 'bytes are')} declared at byte {begin:,}, but only "
+                f"{self.end - begin:,} follow"
             )
         self.position = begin + size
         return Reader(self.data, begin, begin + size)

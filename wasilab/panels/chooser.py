@@ -129,7 +129,7 @@ class Chooser(w.VBox):  # type: ignore[misc]
             self.list.entries = [[visible(n), _remark(os.path.join(place, n))] for n in self.names]
             self.list.summary = (
                 f"{counted(len(names), 'folder')} and {counted(len(entries) - len(names), 'file')} here"
-                + (f"; {rest:,} more folders are not listed: type the path" if rest else "")
+                + (f"; {counted(rest, 'more folder is', 'more folders are')} not listed: type the path" if rest else "")
             )
             self._quiet = False
         self._aim()

@@ -41,6 +41,7 @@ from ..grants.override_registry import overrides
 from ..grants.value import GrantError
 from ..module.module import Module, load
 from ..module.precompiled import is_precompiled
+from ..text.numbers import counted
 from ..trace.record.packing import StoredModule
 from ..trace.record.recorder import Recorder
 from ..version import __version__
@@ -357,7 +358,7 @@ class Prepared:
             for path, reason in skipped[:5]:
                 self.host.notes.append(f"the copy at {guest} is without {path!r}: {reason}")
             if len(skipped) > 5:
-                self.host.notes.append(f"the copy at {guest} is without {len(skipped) - 5:,} more names")
+                self.host.notes.append(f"the copy at {guest} is without {counted(len(skipped) - 5, 'more name')}")
 
 
 def describe_run(module: Module, args: Sequence[str | bytes], grants: Grants, name: str) -> dict[str, object]:

@@ -20,6 +20,7 @@ from ..grants import live as live_grants
 from ..grants.grants import Grants
 from ..grants.live.pump import Ask, Listeners
 from ..module.module import Module
+from ..text.numbers import with_article
 from . import isolated, replays
 from .kept import KEPT
 from .prepare import Isolate, Isolation, Prepared, Program, RunOptions, load_program, needed_for_replay, text_of
@@ -101,7 +102,10 @@ def run(
     if isinstance(args, (str, bytes)):
         raise TypeError(f"args is the text {args!r:.80}: give a list with a text for each argument, [{args!r:.80}]")
     if grants is not None and not isinstance(grants, Grants):
-        raise TypeError(f"grants is a {type(grants).__name__}: give a Grants, such as Grants(dirs={{'/data': 'data'}})")
+        raise TypeError(
+            f"grants is {with_article(type(grants).__name__)}: give a Grants, such as "
+            f"Grants(dirs={{'/data': 'data'}})"
+        )
     if decide is None and on_question is not None:
         decide = live_grants.questions.by_line(on_question)
     listeners = Listeners(on_stdout, on_stderr, on_input, own_stdin, on_compiling, on_tick, decide, on_asked)

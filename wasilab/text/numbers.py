@@ -77,6 +77,15 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
+_SPOKEN_AN = re.compile(r"[aeioAEIO]|[uU](?![0-9A-Z]|ni|se)|[fhlmnrsx][0-9]|8|11\b|18\b")
+"""Beginnings of words and of names of types that are spoken with a vowel: "an s32", but "a u8", "a unit"."""
+
+
+def with_article(noun: str) -> str:
+    """The noun with "a" or "an", by how it is spoken: "an s32", "a list<u8>", "an int"."""
+    return f"an {noun}" if _SPOKEN_AN.match(noun) and not noun.startswith(("one", "eu")) else f"a {noun}"
+
+
 def listed(words: Iterable[str], most: int = 8) -> str:
     """The first words, and how many more there are: "a, b and 1,200 more"; "nothing" for none."""
     found = list(words)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..capabilities.host import landlock
-from ..text.numbers import exact_size
+from ..text.numbers import counted, exact_size
 from .diagnostics import CompileInterrupted, ToolchainError
 
 STEP = 0.05
@@ -140,7 +140,7 @@ def run_group(
             _kill(one)
     output = kept.decode("utf-8", "replace")
     if total > len(kept):
-        output += f"\n[{total - len(kept)} more bytes of compiler output left out]\n"
+        output += f"\n[{counted(total - len(kept), 'more byte')} of compiler output left out]\n"
     return Finished(process.returncode, output, time.monotonic() - start)
 
 

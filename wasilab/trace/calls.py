@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ..text.numbers import counted
 from ..wasi.library import LIBRARY_LOOKUP
 from ..wasi.preview1 import signature as sig
 from .columns.decode import ERRNO_NAMES, bytes_moved, plan
@@ -54,7 +55,7 @@ class Calls:
     def row(self, index: int) -> int:
         """The store's row of the call at `index`; a negative index counts from the end. Raises IndexError."""
         if not -len(self) <= index < len(self):
-            raise IndexError(f"the trace has {len(self):,} calls; there is no call {index}")
+            raise IndexError(f"the trace has {counted(len(self), 'call')}; there is no call {index}")
         index %= len(self)
         return index if self.rows is None else int(self.rows[index])
 

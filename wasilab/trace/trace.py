@@ -143,7 +143,7 @@ class Trace(Calls):
         left = len(chosen) if limit is None else limit
         out = list(blocks(chosen[:left] if left < len(chosen) else chosen, Style.from_options(style)))
         if len(chosen) > left:
-            out.append(f"... {len(chosen) - left:,} more calls\n")
+            out.append(f"... {counted(len(chosen) - left, 'more call')}\n")
         return "".join(out)
 
     def fds(self) -> Fds:

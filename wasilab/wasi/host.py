@@ -18,6 +18,7 @@ from ..capabilities.random import Random, RandomSource
 from ..capabilities.refusal import DeniedBy, Need, NeedKind, Refused
 from ..capabilities.strings import GivenStrings, Strings
 from ..capabilities.waiting import Interrupt
+from ..text.numbers import counted
 from . import rights as r
 from .errnos import Errno, WasiError, code_of, explain
 from .fdtable import Descriptor, FdTable, Withheld
@@ -176,7 +177,8 @@ class Host:
         wanted = sum(stream is not None for stream in stdio) + len(preopens) + len(sockets)
         if wanted > self.fds.max_fds:
             raise ValueError(
-                f"the grants alone take {wanted} descriptors and the limit is {self.fds.max_fds}; raise limits.fds"
+                f"the grants alone take {counted(wanted, 'descriptor')} and the limit is {self.fds.max_fds}; "
+                "raise limits.fds"
             )
         for fd, stream in enumerate(stdio):
             if stream is not None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from ..capabilities.protocols import Directory, FileType
 from ..capabilities.refusal import DeniedBy, Refused
+from ..text.numbers import counted
 
 MOST = 10_000
 """Maximum links recorded; further ones are not checked, which is reported."""
@@ -61,7 +62,8 @@ class LeftLinks:
         if self._more and lasting:
             found.append(f"the program made more than {MOST} links; the others were not checked for leading out")
         more = len(found) - _SHOWN
-        return found[:_SHOWN] + ([f"and {more} more links that lead out"] if more > 0 else [])
+        further = counted(more, "more link that leads", "more links that lead")
+        return found[:_SHOWN] + ([f"and {further} out"] if more > 0 else [])
 
 
 def _leads_out(directory: Directory, path: str) -> str | None:

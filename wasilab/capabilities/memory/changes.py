@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ...text.escape import cut_lines, visible
+from ...text.numbers import counted
 from .memdir import walk_nodes
 from .memtree import DirNode, FileNode, Node
 
@@ -53,7 +54,7 @@ class Modified:
         if any(len(side) > DIFF_BYTES or side.count(b"\n") > DIFF_LINES for side in sides):
             return f"({visible(self.path)}: {len(self.before)} -> {len(self.after)} bytes, too large to show)"
         text, left = cut_lines(self.diff, lines=LINES_SHOWN, characters=LINES_SHOWN * 200)
-        return visible(text.rstrip("\n"), lines=True) + (f"\n... {left} more lines" if left else "")
+        return visible(text.rstrip("\n"), lines=True) + (f"\n... {counted(left, 'more line')}" if left else "")
 
 
 @dataclass(frozen=True, slots=True)

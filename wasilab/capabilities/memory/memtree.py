@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from ...text.numbers import counted
 from ..paths import fail
 from ..protocols import Buffers, FileFlags, FileType, OpenHow, Stat
 from ..refusal import DeniedBy, Need, NeedKind, Refused
@@ -92,7 +93,7 @@ class MemTree:
         """Allocate one name of the quota, for `node`."""
         if self.used_names >= self.max_names:
             node.dropped()
-            reason = f"the in-memory folder is full: it has reached its limit of {self.max_names} names"
+            reason = f"the in-memory folder is full: it has reached its limit of {counted(self.max_names, 'name')}"
             raise Refused(errno.ENOSPC, reason, DeniedBy.QUOTA, Need(NeedKind.QUOTA, limit="max_names"))
         self.used_names += 1
 

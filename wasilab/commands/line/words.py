@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Callable
 
+from ...text.numbers import with_article
 from ...text.template import Template
 from .usage import UsageProblem
 
@@ -49,7 +50,7 @@ class Values:
             if isinstance(value, (str, int, float, os.PathLike)):
                 return os.fsdecode(value) if isinstance(value, os.PathLike) else str(value)
             raise UsageProblem(
-                f"{{{self._sources[int(mark[1])]}}} is a {type(value).__name__}; "
+                f"{{{self._sources[int(mark[1])]}}} is {with_article(type(value).__name__)}; "
                 "text, a number or a path can stand here"
             )
 

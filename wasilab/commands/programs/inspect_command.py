@@ -193,7 +193,7 @@ def describe_component(module: Module, world: World) -> Iterator[str]:
     yield "its world"
     yield from (f"  {shorten(line, 2 * NAMES_WIDTH)}" for line in lines[:WORLD_SHOWN])
     if len(lines) > WORLD_SHOWN:
-        yield f"  ... and {len(lines) - WORLD_SHOWN:,} lines more (--json gives all)"
+        yield f"  ... and {counted(len(lines) - WORLD_SHOWN, 'line')} more (--json gives all)"
 
 
 def _more(total: int) -> Iterator[str]:

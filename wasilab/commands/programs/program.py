@@ -12,6 +12,7 @@ from ...engine.limits import Limits
 from ...module.module import Module, load
 from ...module.precompiled import is_precompiled
 from ...text.nearest import did_you_mean
+from ...text.numbers import with_article
 from ...text.shell import quote
 from .. import programs
 from ..line.frontend import Frontend
@@ -30,7 +31,9 @@ def load_program(
     if isinstance(word, bytes):
         return load(word)
     if not isinstance(word, (str, os.PathLike)):
-        raise UsageProblem(f"a {type(word).__name__} is not a program: give a file, a Module, or the bytes of one")
+        raise UsageProblem(
+            f"{with_article(type(word).__name__)} is not a program: give a file, a Module, or its bytes"
+        )
     text = os.fspath(word)
     named = frontend.find(text)
     if named is not None:

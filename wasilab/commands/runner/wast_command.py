@@ -12,7 +12,7 @@ from ...engine.wast.script_process import ScriptsCannotRun
 from ...runs.scripts import SCRIPT_SUFFIX, ScriptSource, ScriptTotals, run_scripts, scripts_below
 from ...text.escape import shorten, visible
 from ...text.nearest import did_you_mean
-from ...text.numbers import counted
+from ...text.numbers import counted, with_article
 from ..line.argument_types import seconds
 from ..line.frontend import Done, Frontend, FrontendKind
 from ..line.parser import Parser
@@ -87,7 +87,10 @@ def execute(request: Request, frontend: Frontend) -> Done:
 
 def _sources(word: object) -> list[ScriptSource]:
     if not isinstance(word, (str, os.PathLike)):
-        raise UsageProblem(f"a {type(word).__name__} is not a script: give a {SCRIPT_SUFFIX} file or a folder")
+        raise UsageProblem(
+            f"{with_article(type(word).__name__)} is not a script: give a {SCRIPT_SUFFIX} file or a "
+            "folder"
+        )
     text = os.fspath(word)
     path = Path(text).expanduser()
     if not text or not path.exists():

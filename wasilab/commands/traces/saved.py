@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Unpack
 
 from ...text.nearest import did_you_mean
-from ...text.numbers import counted
+from ...text.numbers import counted, with_article
 from ...trace.errors import QueryError
 from ...trace.strace.style import StyleOptions
 from ...trace.trace import Trace
@@ -24,7 +24,7 @@ def load_trace(word: object, frontend: Frontend) -> Trace:
     if isinstance(kept, Trace):
         return kept
     if word is not None and not isinstance(word, (str, os.PathLike)):
-        raise UsageProblem(f"a {type(word).__name__} is not a trace: give a file, a Run or a Trace")
+        raise UsageProblem(f"{with_article(type(word).__name__)} is not a trace: give a file, a Run or a Trace")
     name = None if word is None else os.fspath(word)
     run = frontend.run_named(name)
     if run is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 
-from ...text.numbers import counted
+from ...text.numbers import counted, with_article
 from ...trace.trace import Trace
 from ..claim import Claim, CourseError, Finding, Judged, calls_found, evidence_of, quoted
 from .filters import in_words
@@ -60,9 +60,7 @@ def _counted(name: str, count: int, what: str, least: int, most: int | None) -> 
         evidence = evidence_of(found)
         return Finding(False, calls_found(len(found), evidence) + _by_name(found), evidence)
 
-    a_call = f"a {words[0]}" if (least, most) == (1, None) else f"{how} {number}"
-    if a_call.startswith("a ") and words[0][:1] in "aeiou":
-        a_call = f"an {words[0]}"
+    a_call = with_article(words[0]) if (least, most) == (1, None) else f"{how} {number}"
     return Claim(f"it makes {a_call}", judge, holds_for_nothing=least == 0)
 
 

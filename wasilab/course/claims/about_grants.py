@@ -8,7 +8,7 @@ from ...grants.advice.evidence import read
 from ...grants.excess import excess
 from ...grants.grants import Grants
 from ...text.nearest import did_you_mean
-from ...text.numbers import counted, size
+from ...text.numbers import counted, size, with_article
 from ...trace.answers.refusals import Refusal
 from ..claim import Claim, CourseError, Finding, Judged, ShownCall, quoted
 
@@ -42,7 +42,7 @@ def refused(call: str = "", path: str = "", by: str = "") -> Claim:
             return Finding(False, "nothing is refused")
         return Finding(False, f"{counted(len(entries), 'other refusal')}", _shown(entries))
 
-    who, of = f"a {call} call" if call else "a call", f" of {quoted(path)}" if path else ""
+    who, of = f"{with_article(call)} call" if call else "a call", f" of {quoted(path)}" if path else ""
     return Claim(f"{who}{of} is refused{f' by {by}' if by else ''}", judge, holds_for_nothing=False)
 
 

@@ -6,7 +6,7 @@ import fnmatch
 
 from ...module.module import Module
 from ...text.escape import visible
-from ...text.numbers import listed
+from ...text.numbers import listed, with_article
 from ..claim import Claim, CourseError, Finding, Judged, quoted
 
 _EVERY_PROGRAM = frozenset({"_start", "_initialize", "memory"})
@@ -51,7 +51,7 @@ def exports(name: str, type: str = "") -> Claim:
             return Finding(True)
         function = run.module.function_type(found.index) if found.kind == "func" else None
         if function is None:
-            return Finding(False, f"{quoted(name)} is a {found.kind}")
+            return Finding(False, f"{quoted(name)} is {with_article(found.kind)}")
         return Finding("".join(str(function).split()) == wanted, f"the type of {quoted(name)} is {function}")
 
     sentence = f"its module exports {quoted(name)}" + (f" of the type {type}" if type else "")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...capabilities.waiting import Interrupted
+from ...text.numbers import counted
 from ...trace.record.recorder import Flag
 from ...wasi.host import Host
 from ...wasi.preview1.signature import Call
@@ -111,4 +112,5 @@ class Override:
         if not self.failures:
             return None
         last = (self.errors[0].strip().splitlines() or ["?"])[-1][:400]
-        return f"the override of {self.name} failed {self.failures:,} times (first: {last}); the guest was told EIO"
+        times = counted(self.failures, "time")
+        return f"the override of {self.name} failed {times} (first: {last}); the guest was told EIO"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from ...module.binary import Reader, WasmFormatError, read_limits, read_type_group, value_type
+from ...text.numbers import with_article
 
 MAX_NESTING = 100
 """Maximum nesting of components and types."""
@@ -254,7 +255,7 @@ class _Parser:
 
     def unknown(self, what: str, code: int) -> WasmFormatError:
         """The error for an unknown code."""
-        return WasmFormatError(f"0x{code:02x} at offset {self.r.position - 1:,} is not a {what}")
+        return WasmFormatError(f"0x{code:02x} at offset {self.r.position - 1:,} is not {with_article(what)}")
 
     def extern_name(self) -> str:
         form = self.byte()

@@ -18,6 +18,7 @@ from typing import Protocol, TypeVar, cast
 import wasmtime
 
 from ...module.module import Module
+from ...text.numbers import with_article
 from ...wasi.components import value_types as v
 from ...wasi.components.waits import HostWait
 from ...wasi.types import Trap
@@ -112,7 +113,10 @@ class Scope:
         """The definition of that index, an instance of `kind`. Raises `LinkError`."""
         found = self.get(sort, index)
         if not isinstance(found, kind):
-            raise LinkError(f"{sort} {index} of the component is a {type(found).__name__}, not a {kind.__name__}")
+            raise LinkError(
+                f"{sort} {index} of the component is {with_article(type(found).__name__)}, "
+                f"not {with_article(kind.__name__)}"
+            )
         return found
 
     def core_function(self, index: int) -> wasmtime.Func:

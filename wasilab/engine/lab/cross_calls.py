@@ -17,6 +17,7 @@ from ...capabilities.waiting import Interrupted
 from ...module.binary import FuncType
 from ...module.module import Import, Module
 from ...text.nearest import did_you_mean
+from ...text.numbers import with_article
 from ...trace.record.functions import Function, pack_values
 from ...trace.record.layout import DID_NOT_RETURN
 from ...trace.record.payload import pack_payload
@@ -71,13 +72,16 @@ def check_link(importer: str, module: Module, as_: str, exporter: Exporter, *, o
             raise LinkError(f"{importer} imports {as_}.{item.name}, which {exporter.name} does not export{near}")
         is_function = isinstance(item.type, FuncType)
         if one_store and is_function != (export.kind == "func"):
-            raise LinkError(f"{importer} imports {as_}.{item.name} as a {_kind(item)}, and it is a {export.kind}")
+            raise LinkError(
+                f"{importer} imports {as_}.{item.name} as {with_article(_kind(item))}, and it "
+                f"is {with_article(export.kind)}"
+            )
         if one_store and not is_function:
             continue  # Wasmtime compares their types when it instantiates
         if not isinstance(item.type, FuncType) or export.kind != "func":
             raise LinkError(
-                f"{importer} imports {as_}.{item.name}, a {export.kind}: only functions pass between stores; "
-                "Lab(shared_store=True) has one store for all, preload= puts the module into the importer's own"
+                f"{importer} imports {as_}.{item.name}, {with_article(export.kind)}: only functions pass between "
+                "stores; Lab(shared_store=True) has one store for all, preload= puts the module into the importer's own"
             )
         found = exporter.module.function_type(export.index)
         if found != item.type:

@@ -15,6 +15,7 @@ from contextlib import suppress
 import wasmtime
 
 from ...module.binary import FuncType
+from ...text.numbers import counted
 from ..calls import raw as _raw
 from ..entry import InvokeError
 from ..instances import Live
@@ -85,8 +86,8 @@ class LiveTable:
                     table.grow(store, 1 if size else 2, None)
                 except wasmtime.WasmtimeError:
                     raise InvokeError(
-                        f"the table {self._name!r} is full: it has {size} entries and cannot grow; a C program is "
-                        "linked with -Wl,--growable-table for that"
+                        f"the table {self._name!r} is full: it has {counted(size, 'entry', 'entries')} and cannot "
+                        "grow; a C program is linked with -Wl,--growable-table for that"
                     ) from None
                 free = max(size, 1)
             self._set(free, function, known)

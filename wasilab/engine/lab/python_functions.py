@@ -14,6 +14,7 @@ import wasmtime
 
 from ...module.binary import FuncType
 from ...text.nearest import did_you_mean
+from ...text.numbers import with_article
 from ...trace.record.functions import Function, pack_values
 from ...trace.record.layout import DID_NOT_RETURN
 from ...trace.record.payload import pack_payload
@@ -51,7 +52,10 @@ def check_functions(name: str, session: Session, functions: Functions) -> None:
                 near = did_you_mean(f"{module}.{member}", [f"{m}.{n}" for m, n in imported])
                 raise LinkError(f"{name} imports no {module}.{member}, which a Python function was given for{near}")
             if not isinstance(type_, FuncType):
-                raise LinkError(f"{name} imports {module}.{member} as a {str(type_).split(' ')[0]}, not as a function")
+                raise LinkError(
+                    f"{name} imports {module}.{member} as {with_article(str(type_).split(' ')[0])}, not as a "
+                    "function"
+                )
             strange = [kind for kind in (*type_.params, *type_.results) if kind not in PASSES]
             if strange:
                 raise LinkError(f"{module}.{member} takes or returns {strange[0]}, which no Python function can")

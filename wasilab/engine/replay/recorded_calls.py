@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from ...text.numbers import counted
 from ...trace.calls import Calls
 from ...trace.columns.store import header, reason_of
 from ...trace.record.functions import BUILT_IN
@@ -174,7 +175,8 @@ class ReplayCursor:
         if found is None and self.continue_with is not None:
             raise GoesLive
         if found is None:
-            raise self.part("", str(came), f"the recording has {self.count:,} calls, and the program makes another one")
+            calls = counted(self.count, "call")
+            raise self.part("", str(came), f"the recording has {calls}, and the program makes another one")
         return found
 
     def part(self, recorded: str, came: str, difference: str) -> Diverged | GoesLive:

@@ -13,6 +13,7 @@ import re
 import struct
 from ctypes import c_float
 
+from ...text.numbers import with_article
 from .vector import SHAPES, V128
 
 KINDS = frozenset({"i32", "i64", "f32", "f64", "v128", "externref", "funcref"})
@@ -36,11 +37,6 @@ class FunctionName(str):
     """The name of an exported function, standing for a reference to it."""
 
 
-def named(kind: str) -> str:
-    """The type with an article: "an i32", "a v128"."""
-    return f"{'an' if kind[0] in 'aei' or kind in ('f32', 'f64') else 'a'} {kind}"
-
-
 def parse_value(kind: str, text: str) -> object:
     """Parse `text` as a value of type `kind`; raises `ValueError` with one sentence if it is not one.
 
@@ -49,7 +45,7 @@ def parse_value(kind: str, text: str) -> object:
     """
     word = text.strip()
     if len(word) > LONGEST and kind != "externref":
-        raise ValueError(f"a text of {len(word):,} characters is not {named(kind)}: write {EXAMPLES[kind]}")
+        raise ValueError(f"a text of {len(word):,} characters is not {with_article(kind)}: write {EXAMPLES[kind]}")
     if kind in ("i32", "i64"):
         return _integer(word, 32 if kind == "i32" else 64, kind)
     if kind in ("f32", "f64"):
@@ -89,7 +85,7 @@ def as_f32(value: float) -> float:
 
 
 def _wrong(text: str, kind: str) -> ValueError:
-    return ValueError(f"{text[:80]!r} is not {named(kind)}: write {EXAMPLES[kind]}")
+    return ValueError(f"{text[:80]!r} is not {with_article(kind)}: write {EXAMPLES[kind]}")
 
 
 def _integer(word: str, bits: int, kind: str) -> int:
@@ -146,7 +142,7 @@ def _nan(found: re.Match[str], word: str, kind: str) -> float:
     bits = _FRACTION_BITS[kind]
     payload = int(found[2].replace("_", ""), 16) if found[2] else 1 << (bits - 1)
     if not 0 < payload < 1 << bits:
-        raise ValueError(f"{word}: the payload of a {kind} NaN is 1 to 0x{(1 << bits) - 1:x}")
+        raise ValueError(f"{word}: the payload of {with_article(kind)} NaN is 1 to 0x{(1 << bits) - 1:x}")
     if kind == "f32":
         if not payload >> (bits - 1):  # Python's floats are doubles: making one of a signalling NaN makes it quiet
             raise ValueError(f"{word}: a signalling f32 NaN cannot be passed; its payload must have 0x400000 set")

@@ -17,6 +17,7 @@ from ...capabilities.host.hostdir import HostDir
 from ...capabilities.protocols import Directory
 from ...engine import components
 from ...module.module import Module
+from ...text.numbers import counted
 from ...trace.trace import Trace
 from ...wasi.operations import FAMILIES, family_of
 from ...wasi.preview1.spec import SNAPSHOT1
@@ -164,7 +165,7 @@ def stdin_words(stdin: object) -> str:
     if stdin is None:
         return ""
     if isinstance(stdin, bytes):
-        return f"{len(stdin):,} bytes" if stdin else "empty"
+        return counted(len(stdin), 'byte') if stdin else "empty"
     return "you are asked" if stdin == "ask" else type(stdin).__name__
 
 

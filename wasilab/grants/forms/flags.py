@@ -21,7 +21,7 @@ from ...capabilities.host.hostdir import HostDir
 from ...capabilities.memory.memdir import MemDir
 from ...capabilities.protocols import Directory
 from ...engine.limits import BOUNDS, DEFAULTS, NONE, Bound, Limits
-from ...text.numbers import parse_size
+from ...text.numbers import parse_size, with_article
 from ...text.template import Template
 from ..fields import FieldShape, GrantField, grant_fields
 from ..value import MODES, GivenStdin, GrantError, GrantValue, host_folder, listening, memory_key, nearest
@@ -413,7 +413,7 @@ def _write_stdin(flag: str, value: object) -> list[str]:
     if value is None or value == "ask":
         return [flag, "none" if value is None else "-"]
     if not isinstance(value, bytes):
-        raise GrantError(f"stdin is a {type(value).__name__}: flags cannot express it")
+        raise GrantError(f"stdin is {with_article(type(value).__name__)}: flags cannot express it")
     try:
         text = value.decode()
     except UnicodeDecodeError:
@@ -431,7 +431,10 @@ def dir_flags(guest: str, directory: Directory) -> list[str]:
         if memory_key(directory) != memory_key(MemDir()):
             raise GrantError(f"the directory in memory at {guest!r} has contents or limits: flags cannot express it")
         return _option("--mem", guest)
-    raise GrantError(f"the directory at {guest!r} is a {type(directory).__name__}: flags cannot express it, Python can")
+    raise GrantError(
+        f"the directory at {guest!r} is {with_article(type(directory).__name__)}: flags cannot express it, Python "
+        "can"
+    )
 
 
 def folder_words(guest: str, host: str, mode: str) -> list[str]:

@@ -23,6 +23,7 @@ from ...capabilities.host.hostdir import HostDir
 from ...capabilities.memory.memdir import Files, MemDir, Symlink
 from ...capabilities.protocols import Directory
 from ...engine.limits import BOUNDS, Limits
+from ...text.numbers import with_article
 from ..fields import FieldShape, GrantField, grant_fields
 from ..value import MODES, GrantError, GrantValue, listening, nearest
 from .toml import spec_of
@@ -62,7 +63,7 @@ def _written(name: str, about: GrantField, value: Any) -> object:
         case FieldShape.STDIN if isinstance(value, bytes):
             return _bytes_value(value)
         case FieldShape.STDIN if value is not None and value != "ask":
-            raise GrantError(f"{name} is a {type(value).__name__}: a value cannot express it")
+            raise GrantError(f"{name} is {with_article(type(value).__name__)}: a value cannot express it")
         case FieldShape.FUNCTIONS if value:
             raise GrantError(f"{name} ({', '.join(value)}) are Python functions: a value cannot hold them")
         case FieldShape.FUNCTIONS:
@@ -81,7 +82,10 @@ def _directory_value(guest: str, directory: Directory) -> dict[str, object]:
         mode = "rw" if directory.writable else "ro"
         bounds = {"max_bytes": directory.max_bytes, "max_names": directory.max_names}
         return {"guest": guest, "memory": files, "mode": mode, **bounds}
-    raise GrantError(f"the directory at {guest!r} is a {type(directory).__name__}: a value cannot express it")
+    raise GrantError(
+        f"the directory at {guest!r} is {with_article(type(directory).__name__)}: a value cannot express "
+        "it"
+    )
 
 
 def _node_value(node: bytes | Symlink | Mapping[str, bytes]) -> dict[str, object]:

@@ -17,6 +17,7 @@ from ...capabilities.memory.memdir import MemDir
 from ...capabilities.protocols import Directory
 from ...capabilities.random import Random
 from ...engine.limits import Limits
+from ...text.numbers import with_article
 from ..fields import FieldShape, grant_fields
 from ..value import GrantError, GrantValue, given, host_folder, memory_key
 
@@ -95,7 +96,7 @@ def from_python(text: str, kind: type[G]) -> G:
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise GrantError(f"cannot read the grants {text[:80]!r}: {error}") from None
     if not isinstance(grants, kind):
-        raise GrantError(f"not a {kind.__name__} expression: {text[:80]!r}")
+        raise GrantError(f"not {with_article(kind.__name__)} expression: {text[:80]!r}")
     return grants
 
 

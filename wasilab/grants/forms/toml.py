@@ -54,7 +54,7 @@ from ...capabilities.memory.memdir import MemDir
 from ...capabilities.protocols import Directory
 from ...engine.limits import BOUNDS, DEFAULTS, NONE
 from ...text.escape import shorten
-from ...text.numbers import exact_size
+from ...text.numbers import exact_size, with_article
 from ..fields import FieldShape, GrantField, grant_fields
 from ..value import GivenStdin, GrantError, GrantValue, host_folder, listening, memory_key, nearest
 
@@ -155,7 +155,7 @@ def _table(policy: Table, key: str) -> Table:
 def _kind(table: Table, key: str, kind: type[K], default: K | None = None) -> K:
     value = table.get(key, default)
     if key in table and type(value) is not kind:
-        raise GrantError(f"{key} = {value!r}: must be a {kind.__name__}")
+        raise GrantError(f"{key} = {value!r}: must be {with_article(kind.__name__)}")
     return cast(K, value)
 
 
@@ -334,7 +334,7 @@ def _dir_toml(guest: str, directory: Directory, folder: Path | None) -> dict[str
         if files or rest != usual:
             raise GrantError(f"the directory in memory at {guest!r} has contents or rules: a policy cannot say it")
         return {"memory": "true", **({"max_bytes": str(max_bytes)} if max_bytes != usual_bytes else {})}
-    raise GrantError(f"the directory at {guest!r} is a {type(directory).__name__}: a policy cannot say it")
+    raise GrantError(f"the directory at {guest!r} is {with_article(type(directory).__name__)}: a policy cannot say it")
 
 
 def _written(about: GrantField, value: Any, start: object) -> dict[str, str]:
@@ -365,7 +365,7 @@ def _write_stdin(key: str, value: object) -> dict[str, str]:
     if value is None or value == "ask":
         return {key: _toml("none" if value is None else "ask")}
     if not isinstance(value, bytes):
-        raise GrantError(f"stdin is a {type(value).__name__}: a policy cannot say it")
+        raise GrantError(f"stdin is {with_article(type(value).__name__)}: a policy cannot say it")
     try:
         return {f"{key}_text": _toml(value.decode())}
     except UnicodeDecodeError:

@@ -22,6 +22,7 @@ from ...commands.traces.sql_command import STATEMENT
 from ...grants.forms.flags import compile_limits
 from ...grants.value import GrantError
 from ...module.module import ModuleError
+from ...text.numbers import with_article
 from ...toolchains.diagnostics import CompileError, CompileInterrupted, ToolchainError, ToolchainMissing
 from ...toolchains.doctor import warm_in_background
 from ...toolchains.registry import language_name, toolchain_for
@@ -181,7 +182,7 @@ def guest_args(given: object) -> list[str]:
         return split(given)
     if isinstance(given, (list, tuple)):
         return [str(item) for item in given]
-    raise UsageProblem(f"--args is a {type(given).__name__}: give a text or a list")
+    raise UsageProblem(f"--args is {with_article(type(given).__name__)}: give a text or a list")
 
 
 def _finished(session: NotebookSession, request: Request, done: Done) -> Done:

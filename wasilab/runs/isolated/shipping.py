@@ -27,6 +27,7 @@ from ...grants.forms.json import from_value, to_value
 from ...grants.grants import Grants
 from ...grants.value import GrantError
 from ...module.module import Module
+from ...text.numbers import with_article
 from ...trace.record.packing import pack_list, unpack_list
 from ..prepare import Prepared, RunOptions
 
@@ -128,8 +129,8 @@ def _check(prepared: Prepared) -> None:
         )
     if isinstance(grants.stdin, QueueInput) or not isinstance(grants.stdin, (bytes, str, type(None))):
         raise CannotIsolate(
-            f"stdin is a {type(grants.stdin).__name__} of this process, which an isolated run cannot read: give it "
-            'bytes, or "ask"'
+            f"stdin is {with_article(type(grants.stdin).__name__)} of this process, which an isolated run cannot "
+            'read: give it bytes, or "ask"'
         )
 
 
@@ -152,7 +153,8 @@ def _directory(guest: str, held: Directory, granted: Directory, parcel: Parcel) 
         bounds = {"max_bytes": held.max_bytes, "max_names": held.max_names, "writable": held.writable}
         return {"guest": guest, "contents": parcel.add_bytes(pack_files(guest, held)), **bounds}
     raise CannotIsolate(
-        f"the directory at {guest!r} is a {type(held).__name__} of this process, which an isolated run cannot use: "
+        f"the directory at {guest!r} is {with_article(type(held).__name__)} of this process, which an isolated run "
+        "cannot use: "
         "grant a host folder or one in memory"
     )
 
@@ -160,7 +162,8 @@ def _directory(guest: str, held: Directory, granted: Directory, parcel: Parcel) 
 def _socket(socket: object, parcel: Parcel) -> Record:
     if not isinstance(socket, ListenSocket):
         raise CannotIsolate(
-            f"a {type(socket).__name__} cannot be sent to the process of an isolated run: grant a listening socket"
+            f"{with_article(type(socket).__name__)} cannot be sent to the process of an isolated run: grant a "
+            "listening socket"
         )
     socket.bind()
     return {"address": socket.address, "at": parcel.add(socket.fileno() or 0)}

@@ -22,6 +22,7 @@ from ...grants.fitting import MEMORY
 from ...grants.grants import Grants
 from ...module.inside.memory_layout import with_stack_pointer
 from ...module.module import Module
+from ...text.numbers import counted
 from ...trace.trace import Trace
 from ..prepare import Prepared, RunOptions
 from ..run import MemoryAt
@@ -153,7 +154,7 @@ class ReplayedMemory:
         """
         count = len(self._recording.trace)
         if not 0 <= call < count:
-            raise IndexError(f"there is no call {call:,}: the recording has {count:,} calls, from 0")
+            raise IndexError(f"there is no call {call:,}: the recording has {counted(count, 'call')}, from 0")
         target = (call, not before)
         with self._lock:
             found = self._snapshots.get(target)

@@ -19,6 +19,7 @@ from ...engine.replay.recorded_calls import RecordedLives, ReplayCursor, read_ca
 from ...engine.stop import CannotReplay, EndOfReplay
 from ...module.module import Module
 from ...text.escape import visible
+from ...text.numbers import counted
 from ...trace.answers.completeness import missing_for_replay
 from ...trace.record.layout import DID_NOT_RETURN
 from ...trace.trace import Trace
@@ -144,7 +145,8 @@ class Recording:
         """A cursor at the first call. Raises `CannotReplay` if there is no call `until`."""
         count = len(self.trace)
         if until is not None and not 0 <= until <= count:
-            raise CannotReplay(f"there is no call {until:,} to stop at: the recording has {count:,} calls, from 0")
+            calls = counted(count, "call")
+            raise CannotReplay(f"there is no call {until:,} to stop at: the recording has {calls}, from 0")
         lives = self.trace.store.lives
         streams = {
             number: _STREAMS[life.path]

@@ -17,6 +17,7 @@ from ...capabilities.protocols import FileType
 from ...engine.replay.recorded_calls import damaged
 from ...engine.stop import CannotReplay
 from ...text.escape import visible
+from ...text.numbers import counted
 from ...trace.answers.event import CallEvent
 from ...trace.calls import Calls
 from ...trace.moments.files import FileStory
@@ -58,8 +59,8 @@ class Reopening:
             raise damaged(seq, "its descriptors are not those of a run")
         if len(numbers) > self._host.fds.max_fds:
             raise CannotReplay(
-                f"{len(numbers):,} descriptors were open at call {seq} and the limit is {self._host.fds.max_fds:,}: "
-                "raise it with --max-fds"
+                f"{counted(len(numbers), 'descriptor was', 'descriptors were')} open at call {seq} and the limit is "
+                f"{self._host.fds.max_fds:,}: raise it with --max-fds"
             )
         opening = _Opening(self._trace, self._host, seq, self._granted)
         found: list[tuple[Descriptor, int, int]] = []

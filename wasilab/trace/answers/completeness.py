@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...text.numbers import counted
 from ...wasi.preview1.spec import SNAPSHOT1
 from ..calls import Calls
 from ..columns.store import header
@@ -25,8 +26,8 @@ def missing_for_replay(trace: Calls) -> str | None:
         return "the recording was cut short: its last calls are missing"
     if store.dropped:
         return (
-            f"{store.dropped:,} calls were dropped when the trace reached its memory limit, and a replay needs them: "
-            "raise limits.trace, or record into a file"
+            f"{counted(store.dropped, 'call was', 'calls were')} dropped when the trace reached its memory limit, and "
+            "a replay needs all: raise limits.trace, or record into a file"
         )
     seqs, numbers, flags = store.column("seq"), store.column("call"), store.column("flags")
     if len(seqs) and (int(seqs[0]) != 0 or int(seqs[-1]) != len(seqs) - 1):

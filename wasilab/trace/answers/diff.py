@@ -27,7 +27,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from ...text.escape import visible
-from ...text.numbers import duration
+from ...text.numbers import counted, duration
 from ...text.palette import PLAIN, Palette, TextStyle
 from ..calls import Calls
 from ..columns.decode import ERRNO_NAMES
@@ -240,14 +240,15 @@ class Diff(Generic[Some]):
         if self.same:
             compared = [content for content in CONTENTS if content not in self.ignored]
             alike = _listed(["outcomes", *compared])
-            return f"the same {len(self.a):,} calls with the same {alike}"
+            return f"the same {counted(len(self.a), 'call')} with the same {alike}"
         counts = np.bincount(self.kinds, minlength=4)
         kinds = [kind for kind in (ChangeKind.ADDED, ChangeKind.REMOVED, ChangeKind.CHANGED) if counts[kind]]
         parts = [f"{counts[kind]:,} {kind.name.lower()}{self._how() * (kind == ChangeKind.CHANGED)}" for kind in kinds]
         refused = np.count_nonzero(self.b.column("denied_by")) - np.count_nonzero(self.a.column("denied_by"))
         more = f"; {abs(refused):,} {'more' if refused > 0 else 'fewer'} refused" if refused else ""
         how = ", by operation" if self.by == BY_OPERATION else ""
-        return f"{len(self.a):,} against {len(self.b):,} calls{how}: {', '.join(parts)}, {counts[0]:,} the same{more}"
+        calls = f"{len(self.a):,} against {counted(len(self.b), 'call')}"
+        return f"{calls}{how}: {', '.join(parts)}, {counts[0]:,} the same{more}"
 
     def _how(self) -> str:
         """How the changed calls differ, unless only in outcome: " (3 in outcome, 2 in data)"."""
@@ -343,7 +344,7 @@ class Diff(Generic[Some]):
                     left, right = _cut_alike(left, right, half)
                 out.append(_side_by_side(kind, _cut(left, half), _cut(right, half), half, palette))
         if shown < len(self):
-            out.append(f"... {len(self) - shown:,} more differences")
+            out.append(f"... {counted(len(self) - shown, 'more difference')}")
         return "\n".join([*out, *self.remarks()])
 
     def remarks(self) -> list[str]:
@@ -353,7 +354,7 @@ class Diff(Generic[Some]):
     def _shifts(self) -> list[str]:
         shifted = [one for one in self.latency if one.calls >= 10 and not 0.5 < one.ratio < 2]
         return [
-            f"{one.call}: median time {duration(one.before)} -> {duration(one.after)} ({one.calls:,} calls)"
+            f"{one.call}: median time {duration(one.before)} -> {duration(one.after)} ({counted(one.calls, 'call')})"
             for one in shifted
         ]
 
@@ -383,7 +384,7 @@ class Diff(Generic[Some]):
                 body.append(f'<tr title="{ChangeKind(kind).name.lower()}">{cells}</tr>')
         notes = self.remarks()
         if shown < len(self):
-            notes.insert(0, f"{len(self) - shown:,} more differences")
+            notes.insert(0, counted(len(self) - shown, 'more difference'))
         table = f'<table width="100%" style="table-layout:fixed;width:100%"><tbody>{"".join(body)}</tbody></table>'
         return f"<p>{html.escape(self.headline())}</p>{table}{notes_html(notes)}"
 

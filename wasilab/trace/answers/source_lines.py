@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from ...text.escape import html_text, visible
-from ...text.numbers import duration, size
+from ...text.numbers import counted, duration, size
 from ..calls import Calls
 from ..columns.places import Place, Places
 from ..columns.records import Array
@@ -92,13 +92,13 @@ class Lines:
     def __str__(self) -> str:
         if not self.rows:
             remark = (
-                f"no line is known for {self.without:,} calls: run with stacks recorded, "
+                f"no line is known for {counted(self.without, 'call')}: run with stacks recorded, "
                 "and a module compiled with debug information (-g)"
             )
             return "\n".join([remark, *self.notes])
         lines = text_table([_HEAD, *map(_cells, self.rows)], (0, len(_HEAD) - 1))
         if self.without:
-            lines.append(f"({self.without:,} calls with no known line{self.budget})")
+            lines.append(f"({counted(self.without, 'call')} with no known line{self.budget})")
         return "\n".join([*lines, *self.notes])
 
     __repr__ = __str__
@@ -157,7 +157,8 @@ class Annotation:
         for row in lines:
             if not name or PurePosixPath(row.file).name == name:
                 table.setdefault(row.line, []).append(row)
-        remark = f"{lines.without:,} calls have no known line{lines.budget}" if lines.budget else ""
+        without = counted(lines.without, "call has", "calls have")
+        remark = f"{without} no known line{lines.budget}" if lines.budget else ""
         if not table:
             none = f"no call is known to come from {name or 'this source'}{lines.budget}"
             remark = none if lines.rows else str(lines)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...text.numbers import counted
 from ..errors import TraceError
 from ..record.container import BLOCK, CHUNK, MAGIC, MAX_RECORDS, RAW, ZLIB
 from ..record.layout import RECORD_BYTES
@@ -102,7 +103,8 @@ def _broken(path: Path, parts: list[Part], why: str) -> str:
     calls = sum(part.n for part in parts)
     text = f"{path} is a damaged or unfinished trace ({why})"
     if calls:
-        text += f"; its first {calls:,} calls are complete: Trace.load({path.name!r}, partial=True) opens them"
+        first = counted(calls, "call is", "calls are")
+        text += f"; its first {first} complete: Trace.load({path.name!r}, partial=True) opens them"
     return text
 
 

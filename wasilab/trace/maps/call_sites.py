@@ -65,7 +65,7 @@ class CallSites:
         parts += [size(bytes_)] * bool(bytes_)
         parts += [f"{refused:,} refused"] * bool(refused)
         if self.with_stack < self.total:
-            parts.append(f"stacks are known of {self.with_stack:,} calls only")
+            parts.append(f"stacks are known of {counted(self.with_stack, 'call')} only")
         return ", ".join(parts)
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from ...text.escape import shorten, visible
 from ...text.nearest import did_you_mean
-from ...text.numbers import size
+from ...text.numbers import counted, size
 from .. import extras
 from ..answers.tabular import table_html, text_table
 from ..calls import Calls
@@ -92,13 +92,13 @@ class SqlResult:
         widths = [max(map(len, column)) for column in zip(head, *self._shown(), strict=True)]
         lines.insert(1, "  ".join("-" * width for width in widths))
         if len(self) > SHOWN:
-            lines.append(f"... {len(self) - SHOWN:,} more rows")
+            lines.append(f"... {counted(len(self) - SHOWN, 'more row')}")
         return "\n".join(lines)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        more = f"<p>… {len(self) - SHOWN:,} more rows</p>" if len(self) > SHOWN else ""
+        more = f"<p>… {counted(len(self) - SHOWN, 'more row')}</p>" if len(self) > SHOWN else ""
         return table_html([visible(name) for name in self.columns], self._shown()) + more
 
 

@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from ...text.escape import html_text
+from ...text.numbers import counted
 from ..report.page import embedded
 
 HUES = 8
@@ -67,7 +68,8 @@ def code_html(heading: str, remarks: list[str], groups: list[CodeGroup]) -> str:
     parts.append("</table>")
     total = sum(len(group.rows) for group in groups)
     if total > MOST_ROWS:
-        parts.append(f'<p class="dim">{total - MOST_ROWS:,} more instructions: print(...) shows all</p>')
+        more = counted(total - MOST_ROWS, "more instruction")
+        parts.append(f'<p class="dim">{more}: print(...) shows all</p>')
     return styled("".join(parts))
 
 

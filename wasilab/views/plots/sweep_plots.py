@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...text.nearest import did_you_mean
+from ...text.numbers import counted
 from .figures import canvas
 from .ink import DIM, INK, LINES, finish, label, legend_beside, nothing, on_cell
 from .plots import PlotError
@@ -94,7 +95,7 @@ class _Table:
         """Title and axis labels; `drawn` are the parameters along the axes."""
         cut = [name for name in drawn if name is not None and len(self.values[name]) > MOST_VALUES]
         note = f"; the first {MOST_VALUES} values of {label(cut[0])}" if cut else ""
-        finish(axes, f"{VALUES[self.value]}, {self.runs:,} runs{note}", label(x), label(y))
+        finish(axes, f"{VALUES[self.value]}, {counted(self.runs, 'run')}{note}", label(x), label(y))
 
 
 def _plain(value: Cell) -> Cell:

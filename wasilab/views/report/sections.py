@@ -51,7 +51,7 @@ def stack_html(run: Subject) -> str:
     frames = frames_of(run)
     if not frames:
         return ""
-    more = f"\n… {len(frames) - 40} more frames" if len(frames) > 40 else ""
+    more = f"\n… {counted(len(frames) - 40, 'more frame')}" if len(frames) > 40 else ""
     lines = "\n".join(html_text(str(frame)) for frame in frames[:40])
     return f"<h2>Where the guest was</h2><pre>{lines}{more}</pre>"
 

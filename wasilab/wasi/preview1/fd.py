@@ -13,6 +13,7 @@ from itertools import accumulate
 
 from ...capabilities.paths import is_utf8
 from ...capabilities.protocols import Entry, FileType
+from ...text.numbers import counted
 from ..errnos import Errno, WasiError
 from ..fdtable import Descriptor, Listing
 from ..host import Host
@@ -424,7 +425,7 @@ def _listing(host: Host, d: Descriptor) -> Listing:
         named = [entry for entry in found if is_utf8(entry[0])]
         entries, left_out = _entries(own, named), left_out + len(found) - len(named)
     if left_out:
-        host.note(f"fd_readdir({d.path!r}) left out {left_out} names that are not UTF-8")
+        host.note(f"fd_readdir({d.path!r}) left out {counted(left_out, 'name that is', 'names that are')} not UTF-8")
     return Listing(b"".join(entries), [0, *accumulate(map(len, entries))])
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from types import CodeType, FunctionType
 
+from ....text.numbers import with_article
 from ....wasi.components.value_types import (
     MAX_FLAT_PARAMS,
     MAX_FLAT_RESULTS,
@@ -222,6 +223,6 @@ def check_end(end: CopyEnd, type_: StreamType | FutureType, *, readable: bool) -
     """Trap unless `end` is the right end of a stream or future of this type."""
     future = isinstance(type_, FutureType)
     if end.future is not future or end.readable is not readable or end.shared.element != type_.element:
-        wanted = f"{'readable' if readable else 'writable'} end of a {type_}"
+        wanted = f"{'readable' if readable else 'writable'} end of {with_article(str(type_))}"
         found = f"{'readable' if end.readable else 'writable'} end of a {'future' if end.future else 'stream'}"
         raise Trap(f"unknown handle index: it is the {found}, not the {wanted}")

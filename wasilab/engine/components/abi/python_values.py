@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
 from typing import NamedTuple
 
+from ....text.numbers import counted, with_article
 from ....wasi.components import value_types as v
 from ....wasi.components.waits import Value
 
@@ -73,7 +74,10 @@ class Resource:
         method = self.__dict__.get("_methods", {}).get(name)
         if method is None:
             offer = ", ".join(self.__dict__.get("_methods", ())) or "none"
-            raise AttributeError(f"a {self.__dict__.get('name')} has no method {name!r}; its methods: {offer}")
+            raise AttributeError(
+                f"{with_article(str(self.__dict__.get('name')))} has no method {name!r}; its methods: "
+                f"{offer}"
+            )
         return partial(method, self)
 
     def __dir__(self) -> list[str]:
@@ -158,32 +162,32 @@ def to_abi(type_: v.ValueType, value: Value, what: str = "the argument") -> Valu
         return _case(type_, value, what)
     if isinstance(type_, (v.OwnType, v.BorrowType)):
         if type_.resource.is_host:
-            raise TypeError(f"{what}: a {type_.resource.name} of the host cannot be passed from Python")
+            raise TypeError(f"{what}: {with_article(type_.resource.name)} of the host cannot be passed from Python")
         if not isinstance(value, Resource) or value.type is not type_.resource:
-            raise TypeError(f"{what}: {value!r} is not a {type_.resource.name} of this instance")
+            raise TypeError(f"{what}: {value!r} is not {with_article(type_.resource.name)} of this instance")
         return value.take() if isinstance(type_, v.OwnType) else value.borrowed()
-    raise TypeError(f"{what}: a {type_} cannot be passed from Python")
+    raise TypeError(f"{what}: {with_article(str(type_))} cannot be passed from Python")
 
 
 def _primitive(name: str, value: Value, what: str) -> Value:
     if name in _RANGES:
         low, high = _RANGES[name]
         if isinstance(value, bool) or not hasattr(value, "__index__"):
-            raise TypeError(f"{what}: {value!r} is not a {name}")
+            raise TypeError(f"{what}: {value!r} is not {with_article(name)}")
         number = value.__index__()
         if not low <= number <= high:
             raise ValueError(f"{what}: {number} does not fit {name} ({low} to {high})")
         return number
     if name in ("f32", "f64"):
         if isinstance(value, (bool, str)):
-            raise TypeError(f"{what}: {value!r} is not a {name}")
+            raise TypeError(f"{what}: {value!r} is not {with_article(name)}")
         return float(value)
     if name == "bool":
         if not isinstance(value, bool):
             raise TypeError(f"{what}: {value!r} is not a bool")
         return value
     if not isinstance(value, str):
-        raise TypeError(f"{what}: {value!r} is not a {name}")
+        raise TypeError(f"{what}: {value!r} is not {with_article(name)}")
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -207,21 +211,21 @@ def _list(type_: v.ListType | v.MapType, value: Value, what: str) -> Value:
             raise TypeError(f"{what}: {value!r} is not a list<u8>: give bytes")
         value = data
     if isinstance(value, (str, Mapping)) or not isinstance(value, Iterable):
-        raise TypeError(f"{what}: {value!r} is not a {type_}")
+        raise TypeError(f"{what}: {value!r} is not {with_article(str(type_))}")
     items = (
         value if isinstance(value, bytes) else [to_abi(type_.element, x, f"{what}[{i}]") for i, x in enumerate(value)]
     )
     if type_.length is not None and len(items) != type_.length:
-        raise ValueError(f"{what}: {len(items)} items for a {type_}")
+        raise ValueError(f"{what}: {counted(len(items), 'item')} for {with_article(str(type_))}")
     return items
 
 
 def _sized(value: Value, count: int, what: str, type_: v.ValueType) -> list[Value]:
     if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
-        raise TypeError(f"{what}: {value!r} is not a {type_}")
+        raise TypeError(f"{what}: {value!r} is not {with_article(str(type_))}")
     items = list(value)
     if len(items) != count:
-        raise ValueError(f"{what}: {len(items)} values for the {count} of a {type_}")
+        raise ValueError(f"{what}: {counted(len(items), 'value')} for the {count} of {with_article(str(type_))}")
     return items
 
 
@@ -457,7 +461,7 @@ class _Wave:
             return self.label(f"one of {', '.join(type_.labels)}")
         if isinstance(type_, (v.VariantType, v.ResultType)):
             return self._case(type_)
-        raise WaveError(f"{self.what}: a {type_} cannot be written as text")
+        raise WaveError(f"{self.what}: {with_article(str(type_))} cannot be written as text")
 
     def _until(self, close: str, item: Callable[[], Value]) -> list[Value]:
         found: list[Value] = []
@@ -534,13 +538,13 @@ class _Wave:
             return word == "true"
         if name in ("string", "char"):
             return self._quoted()
-        text = self.match(_NUMBER, f"a {name}")
+        text = self.match(_NUMBER, with_article(name))
         if name in ("f32", "f64"):
             return float(int(text, 16)) if "0x" in text else float(text)
         try:
             return int(text, 0)
         except ValueError:
-            raise WaveError(f"{self.what}: {text!r} is not a {name}") from None
+            raise WaveError(f"{self.what}: {text!r} is not {with_article(name)}") from None
 
     def _quoted(self) -> str:
         self.skip()

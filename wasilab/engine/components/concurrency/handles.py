@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ....text.numbers import with_article
 from ....wasi.components.value_types import ResourceType
 from ....wasi.components.waits import Value
 from ....wasi.types import Trap
@@ -76,7 +77,7 @@ class Table:
     def _wrong(self, index: int, found: Value, what: str) -> str:
         if found is None:
             return f"unknown handle index {index}: there is no such {what}"
-        return f"handle {index} is a {_kind(found)}, not a {what}"
+        return f"handle {index} is {with_article(_kind(found))}, not {with_article(what)}"
 
     # ---- resources
 

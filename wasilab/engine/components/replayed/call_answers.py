@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from ....capabilities.waiting import Interrupted
 from ....text.escape import visible
+from ....text.numbers import counted
 from ....trace.record.recorder import Recorder
 from ....wasi.components import value_types as v
 from ....wasi.components.interfaces import ResultError, WasiFunction
@@ -120,7 +121,7 @@ class CallAnswers:
         if found is None:
             if cursor.end is not None:
                 raise cursor.end
-            further = f"the recording has {cursor.count:,} calls, and the program makes another one"
+            further = f"the recording has {counted(cursor.count, 'call')}, and the program makes another one"
             raise cursor.part("", words(), further)
         if found.kind is CallEnd.FULL:
             raise EndOfReplay(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from ....capabilities.protocols import Entry
+from ....text.numbers import counted
 from ...fdtable import Descriptor
 from ...host import Host
 from ...operations import Operation as Op
@@ -171,7 +172,8 @@ def _entries(host: Host, d: Descriptor) -> Iterator[Entry]:
         else:
             kept.append(entry)
     if left_out:
-        host.note(f"read-directory of {d.path!r} left out {left_out} names that are not UTF-8")
+        names = counted(left_out, "name that is", "names that are")
+        host.note(f"read-directory of {d.path!r} left out {names} not UTF-8")
     return iter(kept)
 
 
