@@ -6,6 +6,7 @@ import pytest
 
 import wasilab
 from wasilab import Limits
+from wasilab.capabilities.memory.memdir import MemDir
 from wasilab.capabilities.refusal import DeniedBy, Need, NeedKind
 from wasilab.trace.answers.event import CallEvent
 from wasilab.trace.record.layout import CHUNK_RECORDS
@@ -128,3 +129,22 @@ def test_odd_paths_fail_alike_with_the_library_and_in_python(yard: Yard, mode: s
         assert all(reason.isprintable() for _, _, reason, *_ in seen[-1])
     assert seen[0] == seen[1]
     assert len({errno for errno, *_ in seen[0]}) > 6
+
+
+@RAW
+def test_that_a_name_is_missing_says_nothing_of_the_next(yard: Yard, raw: bool) -> None:
+    """Each path after the missing one is there, and is one that another part of the host looks at."""
+    (yard.inside / "naïve").write_bytes(b"not ASCII")
+    (yard.inside / "link").symlink_to("file.txt")
+    grants = wasilab.Grants(
+        dirs={"/inside": wasilab.HostDir(str(yard.inside), "rw"), "/memory": MemDir({"in memory": b""})}
+    )
+    guest = Guest(grants=grants, raw=raw)
+    there = [(3, 0, "naïve"), (3, 0, "./file.txt"), (3, 1, "link"), (3, 0, "link"), (4, 0, "in memory"), (3, 0, "sub/")]
+    for fd, flags, path in there:
+        for missing in ("missing", "sub/missing", "sub/deep/missing"):
+            guest.call("path_filestat_get", 3, 0, missing, OUT).call("path_filestat_get", fd, flags, path, OUT)
+    guest.call("path_filestat_get", 3, 0, "new", OUT).call("path_create_directory", 3, "new")
+    guest.call("path_filestat_get", 3, 0, "new", OUT).call("path_remove_directory", 3, "new")
+    guest.call("path_filestat_get", 3, 0, "new", OUT)
+    guest.run().assert_answered(*["NOENT", "SUCCESS"] * (3 * len(there) + 1), "SUCCESS", "SUCCESS", "NOENT")

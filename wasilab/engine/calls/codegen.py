@@ -285,6 +285,8 @@ class _Trampoline:
     def _perform(self) -> None:
         """Call the semantic function and store what it returns."""
         add = self.text.add
+        if self.variant.native and self.call.name == "path_filestat_get":
+            add(2, "if NATIVE.missing:  # it has looked", "    raise MISSING()")
         function = f"{'OVERRIDE' if self.variant.overridden else 'PERFORM'}_{self.id}"
         performed = f"{function}({', '.join(['HOST', *self.locals.arguments])})"
         returned = self.returned or ", ".join(name for name, _, _ in self.locals.results)

@@ -64,6 +64,10 @@ def _bad_descriptor(number: int) -> t.WasiError:
     return t.WasiError(t.Errno.BADF, f"descriptor {number} is not open")
 
 
+def _missing() -> t.WasiError:
+    return t.WasiError(t.Errno.NOENT)
+
+
 class Link:
     """The functions for the imports of one instance.
 
@@ -326,6 +330,7 @@ class Link:
             "NATIVE": None if self._native is None else self._native.state,
             "FOLDERS": {} if self._native is None else self._native.slots.directories,
             "LEARN": None if self._native is None else self._native.slots.learn,
+            "MISSING": _missing,
             "NORETURN": t.Trap("proc_exit returned"),
             "SUBSCRIPTIONS": t.decode_subscriptions,
             "EVENTS": t.encode_events,

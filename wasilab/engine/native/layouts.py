@@ -165,6 +165,7 @@ class RunState(ctypes.Structure):
         ("began", _U64),  # of the call that Python answers now
         ("result", _U64), ("extent", _U64),  # what Python says of it: the first of two results, bytes of strings,
         ("flags", _U32), ("stack", _U32),  # flags and stack for its record
+        ("missing", _U64),  # what C says of it: the last name of its path was looked for, and is not there
         ("slots", _P), ("live", _P),  # by grant: the rights in force. A revocation is one store there.
         *((name, _U64) for name in ("nslots", "held", "era")),
         *((name, _U64) for name in ("io", "written", "most_written", "clocks")), ("resolution", _U64 * 4),

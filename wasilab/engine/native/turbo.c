@@ -609,9 +609,11 @@ static int parent(Call *c, int root, const char **name) {
   return found;
 }
 /* Look at the last name: not through a link, and only where the device is the directory's own. A procfs, which Python refuses,
- * never is: the directory was asked when it was granted, and nothing else gets its device number while it is open. */
-static int look(int place, const char *name, const Slot *s, struct stat *st) {
-  return !fstatat(place, name, st, AT_SYMLINK_NOFOLLOW) && (uint64_t)st->st_dev == s->device && !S_ISLNK(st->st_mode);
+ * never is: the directory was asked when it was granted, and nothing else gets its device number while it is open. That there is
+ * no such name is noted, so that Python need not look again. */
+static int look(RunState *t, int place, const char *name, const Slot *s, struct stat *st) {
+  if (fstatat(place, name, st, AT_SYMLINK_NOFOLLOW)) return t->missing = errno == ENOENT, 0;
+  return (uint64_t)st->st_dev == s->device && !S_ISLNK(st->st_mode);
 }
 static int path_filestat_get(Call *c) {
   struct stat st;
@@ -619,7 +621,7 @@ static int path_filestat_get(Call *c) {
   Slot *s = hold(c, c->f->right, 1 << DIRECTORY);
   int place = s && c->w[1] < 2 ? parent(c, s->host, &name) : -1;
   if (place < 0) PYTHON;
-  int found = look(place, name, s, &st);
+  int found = look(c->t, place, name, s, &st);
   if (place != s->host) SYSTEM(close, place);
   if (!found || !put_filestat(c, c->w[4], &st)) PYTHON;
   return 1;
@@ -632,9 +634,9 @@ static Recipe *recipe(Call *c, const Slot *s) {
   return memcmp(r, &wanted, KEY) || r->asks & ~c->allowed || (r->asks | r->reach) & ~c->in_force ? 0 : r;
 }
 /* Open a file that is there. What was looked at may have been swapped since: what counts is what was opened. */
-static int open_as(int place, const char *name, const Slot *s, int flags) {
+static int open_as(RunState *t, int place, const char *name, const Slot *s, int flags) {
   struct stat st;
-  if (!look(place, name, s, &st) || !S_ISREG(st.st_mode)) return -1;
+  if (!look(t, place, name, s, &st) || !S_ISREG(st.st_mode)) return -1;
   int host = (int)SYSTEM(openat, place, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
   if (host >= 0 && (SYSTEM(fstat, host, &st) || !S_ISREG(st.st_mode) || (uint64_t)st.st_dev != s->device)) SYSTEM(close, host), host = -1;
   return host;
@@ -651,7 +653,7 @@ static int path_open(Call *c) {
   if (fd == t->nslots || !(path = intern(t, c->path[0], c->length[0]))) PYTHON;
   int place = parent(c, s->host, &name);
   if (place < 0) PYTHON;
-  int host = open_as(place, name, s, r->flags);
+  int host = open_as(t, place, name, s, r->flags);
   if (place != s->host) SYSTEM(close, place);
   if (host >= 0 && (uint64_t)host >= t->ceiling) SYSTEM(close, host), host = -1; /* the process's last descriptors are no guest's */
   if (host < 0) PYTHON;
@@ -705,7 +707,7 @@ ALWAYS void *enter(void *env, void *caller, Value *v, size_t n, int (*native)(Ca
     visit(c.g->find, (uintptr_t)caller);
     known = take(&c);
   }
-  t->flags = t->stack = 0;
+  t->flags = t->stack = 0, t->missing = 0;
   if (known && native && !f->mode) {
     done = native(&c);
     if (f->shape.fd != NONE) store(&t->held, 0);
