@@ -356,7 +356,7 @@ def test_a_pinned_call_has_no_tooltip_and_every_descriptor_can_be_reached(opened
     line.until("view.navigator.view.scroll === 0")
     with page.page.expect_download() as download:
         line.host.locator("select[aria-label='Export']").select_option(".png")
-    assert download.value.suggested_filename == "many_files.png"
+    assert download.value.suggested_filename == "many files.png"
     assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
 
 
