@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,7 +61,7 @@ def test_numbers_whatever_is_opened_and_closed(streams: list[int], steps: list[t
             assert table.open(descriptor()).fd == free
             open_.add(free)
         elif step == "mirrored":  # the mirror opens at the smallest free number as well
-            table.enter(descriptor(), free, 100)
+            table.adopt(descriptor(), free, 100)
             open_.add(free)
         elif step == "open at" and first not in open_:
             table.open(descriptor(), first)
@@ -83,6 +85,13 @@ def test_what_is_put_back_leaves_the_same_numbers_free() -> None:
     table.take_out()
     table.put_back([(kept, 5, 2)], [0], 7)
     assert [(d.fd, d.life) for d in (table.open(descriptor()) for _ in range(4))] == [(0, 8), (3, 9), (4, 10), (6, 11)]
+
+
+@given(st.text("/.ax", max_size=8), st.lists(st.text("/.ax", min_size=1, max_size=6), min_size=2, max_size=3))
+def test_the_path_of_a_name_is_normal(directory: str, names: list[str]) -> None:
+    opened = Descriptor(Thing(), 0, 0, directory, strict=True)
+    for name in names:
+        assert opened.path_of(name) == posixpath.normpath(f"{directory.rstrip('/')}/{name}")
 
 
 def test_the_cap_is_mfile_and_closing_makes_room() -> None:

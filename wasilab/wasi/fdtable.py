@@ -6,6 +6,7 @@ The numbers are the guest's own, never descriptors of this process. What a call 
 
 from __future__ import annotations
 
+import posixpath
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
@@ -28,15 +29,19 @@ class Mirror(Protocol):
     the host's place (engine/native). It may also open files itself, and enters them in the table on request."""
 
     def put(self, descriptor: Descriptor) -> None:
-        """The descriptor got its number, or has changed; from any thread."""
+        """The descriptor got its number."""
+        ...
+
+    def update(self, descriptor: Descriptor) -> None:
+        """The descriptor has changed; from any thread, and perhaps just when it is dropped."""
         ...
 
     def drop(self, descriptor: Descriptor) -> None:
-        """The descriptor is about to lose its number; its object is not closed yet."""
+        """The descriptor is about to lose its number; its object is not closed yet. Its `mirror` becomes None."""
         ...
 
     def enter_opened(self) -> None:
-        """Enter the descriptors that it has opened itself (`FdTable.enter`)."""
+        """Add the descriptors that it has opened itself (`FdTable.adopt`)."""
         ...
 
     def renew(self) -> None:
@@ -101,7 +106,7 @@ class Descriptor:
     """An open descriptor. `life` distinguishes two openings that have the same number one after the other."""
 
     __slots__ = (
-        "allowed", "beneath", "fd", "fdflags", "filetype", "inheriting", "life", "listing", "mirror", "most",
+        "_beneath", "allowed", "fd", "fdflags", "filetype", "inheriting", "life", "listing", "mirror", "most",
         "most_inheriting", "object", "owned", "path", "preopen", "reach", "rights", "strict", "withheld",
     )  # fmt: skip
 
@@ -139,8 +144,7 @@ class Descriptor:
         """`Fdflags` bits."""
         self.path = path
         """Its guest path, such as "/data/a.txt" or "<stdin>", for messages."""
-        self.beneath: str | None = None
-        """The beginning of the guest paths of the names in it, once one was asked for."""
+        self._beneath: str | None = None  # the beginning of the guest paths of the names in it
         self.preopen = preopen
         """The name under which it was granted; None if the guest opened it."""
         self.owned = owned
@@ -176,14 +180,24 @@ class Descriptor:
 
     def _update_allowed(self) -> None:
         self.allowed = allowed(self.rights, self.filetype, self.strict) & ~self.withheld.cut
-        if self.mirror is not None:
-            self.mirror.put(self)
+        mirror = self.mirror
+        if mirror is not None:
+            mirror.update(self)
 
     def set_fdflags(self, flags: int) -> None:
         """Record the object's new flags."""
         self.fdflags = flags
         if self.mirror is not None:
-            self.mirror.put(self)
+            self.mirror.update(self)
+
+    def path_of(self, name: str) -> str:
+        """The guest path of `name` in this directory, lexically: links are not followed."""
+        if "/" in name or name in (".", ".."):
+            return posixpath.normpath(f"{self.path.rstrip('/')}/{name}")
+        beneath = self._beneath
+        if beneath is None:
+            beneath = self._beneath = posixpath.normpath(f"{self.path.rstrip('/')}/x")[:-1]
+        return beneath + name
 
     def close(self) -> None:
         """Close the object, if it is the descriptor's own."""
@@ -240,10 +254,13 @@ class FdTable:
             self.on_open(descriptor)
         return descriptor
 
-    def enter(self, descriptor: Descriptor, fd: int, life: int) -> None:
-        """Add a descriptor that the mirror opened, with its number and life there."""
-        descriptor.life = life
-        self._register(descriptor, fd)
+    def adopt(self, descriptor: Descriptor, fd: int, life: int) -> None:
+        """Add a descriptor that the mirror opened, with its number and life there; the mirror is not notified.
+
+        Another thread may have revoked rights before: then call `update_rights`.
+        """
+        descriptor.fd, descriptor.life, descriptor.mirror = fd, life, self.mirror
+        self.entries[fd] = descriptor
 
     def take_out(self) -> list[Descriptor]:
         """Remove all descriptors without closing them, as if none had been opened; `put_back` adds them again."""
@@ -256,7 +273,8 @@ class FdTable:
         """Put descriptors into an empty table, each with its number and life; `freed` are further numbers that had been
         used, and `lives` is the number of openings before."""
         for descriptor, fd, life in descriptors:
-            self.enter(descriptor, fd, life)
+            descriptor.life = life
+            self._register(descriptor, fd)
         for fd in freed:
             self._free(fd)
         self.lives = lives
@@ -264,7 +282,7 @@ class FdTable:
     def reflect(self, mirror: Mirror | None) -> None:
         """Notify `mirror` of the open descriptors and of every change from now on; None: stop notifying."""
         self.mirror = mirror
-        for descriptor in list(self.entries.values()):
+        for descriptor in list(self.entries.values()):  # another thread may close some meanwhile
             descriptor.mirror = mirror
             if mirror is not None:
                 mirror.put(descriptor)
@@ -279,11 +297,6 @@ class FdTable:
         if self.mirror is not None:
             descriptor.mirror = self.mirror
             self.mirror.put(descriptor)
-
-    def _leave(self, descriptor: Descriptor) -> None:
-        if self.mirror is not None:
-            self.mirror.drop(descriptor)
-            descriptor.mirror = None
 
     def _free(self, fd: int) -> None:
         """Free a number that has been used."""
@@ -310,7 +323,6 @@ class FdTable:
         fd = descriptor.fd
         if self.mirror is not None:
             self.mirror.drop(descriptor)
-            descriptor.mirror = None
         del self.entries[fd]
         if fd < self._lowest:
             self._lowest = fd
@@ -328,8 +340,9 @@ class FdTable:
         if source is target:
             return
         old, new = source.fd, target.fd
-        self._leave(target)
-        self._leave(source)
+        if self.mirror is not None:
+            self.mirror.drop(target)
+            self.mirror.drop(source)
         self._register(source, new)  # before removing the old entry: a thread that revokes rights must find it
         del self.entries[old]
         self._free(old)

@@ -55,6 +55,7 @@ class NativeRun:
         self.slots = SlotTable(
             library, state, host, paths, outputs, None if recorder is None else recorder.enter_life
         )  # fmt: skip
+        self.update = self.slots.update
         self.put, self.drop = self.slots.put, self.slots.drop  # no call between: every opening makes one of each
         self._buffer = None if recorder is None else TraceBuffer(library, state, recorder, paths, self.slots)
         state.turn = self.slots.enter_opened if self._buffer is None else self._buffer.turn

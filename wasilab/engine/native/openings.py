@@ -13,27 +13,51 @@ import ctypes
 import os
 import posixpath
 import struct
-from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 from ...capabilities.host.folder import HostFolder, open_flags
+from ...capabilities.host.hostdir import HostDir
 from ...capabilities.host.hostfile import HostFile
-from ...capabilities.interpose import look_through
+from ...capabilities.interpose import DIRECTORY_OPERATIONS, PassThrough, look_through
 from ...capabilities.protocols import FileType, OpenHow
 from ...trace.record.layout import Life
-from ...wasi.fdtable import Descriptor
+from ...wasi.fdtable import Descriptor, Withheld
 from ...wasi.types import FDSTAT, Fdflags, Oflags
 from ...wasi.types import Rights as R
 from .binding import Library
 from .layouts import OPENED, RECIPES, STILL_OPEN, Opened, Recipe, RunState, Slot
 from .trace_buffer import NativeBlock
 
+T = TypeVar("T")
 _ENTRY = struct.Struct("<QQIIIIIIii")
 assert _ENTRY.size == ctypes.sizeof(Opened)
 _DIRECTORY_COLUMN = 7
 """Index of `directory` among an entry's 32-bit words."""
 _CREAT, _TRUNC = int(Oflags.CREAT), int(Oflags.TRUNC)
 _READ_WRITE = int(R.FD_READ | R.FD_WRITE)
+_ALL = (1 << 63) - 1
+_OPERATIONS = frozenset(DIRECTORY_OPERATIONS)
+
+
+@dataclass(frozen=True)
+class Passage:
+    """The context in which a descriptor was opened: the gates before its object, and the rights that its grant
+    withholds."""
+
+    gates: tuple[PassThrough, ...]
+    withheld: Withheld
+
+    def rights(self) -> int:
+        """Its current rights."""
+        return _ALL & ~self.withheld.revoked if all(gate.is_open() for gate in self.gates) else 0
+
+    def wrap(self, thing: T) -> T:
+        """Wrap `thing` in the gates of this context."""
+        for gate in reversed(self.gates):
+            thing = gate.wrap(thing)
+        return thing
 
 
 class OpenedFile(NamedTuple):
@@ -88,6 +112,13 @@ def opened_life(entry: OpenedFile, path: str) -> Life:
     return Life(entry.life, entry.fd, entry.generation, raw, int(FileType.REGULAR_FILE), entry.began, closed)
 
 
+def open_folder(thing: object) -> HostFolder | None:
+    """The open folder of the host that a directory is; None for anything else, and for one with methods of its own."""
+    if type(thing) is HostDir and thing.mode != "copy" and _OPERATIONS.isdisjoint(thing.__dict__):
+        thing = thing.fresh()
+    return thing if type(thing) is HostFolder else None
+
+
 class Log:
     """The library's log, shared with `state`."""
 
@@ -96,16 +127,14 @@ class Log:
         self._block = NativeBlock(ctypes.sizeof(Opened) * OPENED)
         state.opened = self._block.address
 
-    def __len__(self) -> int:
-        return int(self._state.nopened)
-
     def read(self, directories: Mapping[int, Descriptor]) -> OpenedFiles:
         """Its current entries; from any thread."""
         return OpenedFiles(self._block.read(_ENTRY.size * self._state.nopened), directories)
 
-    def clear(self) -> None:
-        """Clear it after Python has taken the entries over."""
-        self._state.nopened = 0
+    def still_open(self) -> list[tuple[int, ...]]:
+        """The current entries of files that are open, with the items of an `OpenedFile`."""
+        raw = self._block.read(_ENTRY.size * self._state.nopened)
+        return [entry for entry in _ENTRY.iter_unpack(raw) if entry[1] == STILL_OPEN]
 
 
 class Recipes:
@@ -115,8 +144,8 @@ class Recipes:
         self._library = library
         self._block = NativeBlock(ctypes.sizeof(Recipe) * RECIPES)
         self._table = (Recipe * RECIPES).from_address(self._block.address)
-        self._learned: dict[int, tuple[OpenHow, int, int, int]] = {}
-        # index of a recipe -> how Python opened the file, its rights, inheriting rights and fdflags
+        self._learned: dict[int, tuple[OpenHow, bool, int, int, int]] = {}
+        # index of a recipe -> how Python opened the file, in a folder that can be written, rights, inheriting, fdflags
         self._keys: dict[int, tuple[int, ...]] = {}  # index of a recipe -> what it is for
         self._indices: dict[tuple[int, ...], int] = {}  # the reverse
         state.recipes = self._block.address
@@ -130,8 +159,8 @@ class Recipes:
         if key in self._indices:
             return
         dirflags, oflags, base, inheriting, fdflags = arguments
-        file, _ = look_through(opened.object)
-        if type(file) is not HostFile or file.how.exclusive or fdflags & ~int(Fdflags.APPEND):
+        file, folder = look_through(opened.object)[0], open_folder(look_through(directory.object)[0])
+        if folder is None or type(file) is not HostFile or file.how.exclusive or fdflags & ~int(Fdflags.APPEND):
             return
         asks = int(R.PATH_OPEN)
         asks |= int(R.PATH_CREATE_FILE) if oflags & _CREAT else 0
@@ -148,22 +177,16 @@ class Recipes:
         if place in self._keys:
             del self._indices[self._keys[place]]
         self._keys[place], self._indices[key] = key, place
-        self._learned[place] = file.how, opened.rights, opened.inheriting, opened.fdflags
+        self._learned[place] = file.how, folder.writable, opened.rights, opened.inheriting, opened.fdflags
 
-    def descriptor(
-        self, entry: OpenedFile, directory: Descriptor, path: str, folder: HostFolder | None,
-        wrap: Callable[[HostFile], HostFile],
-    ) -> Descriptor:  # fmt: skip
-        """The descriptor of a file that the library opened in `directory`, equal to one made by `path_open`.
-
-        `folder` is the host folder; `wrap` puts the file behind the gates through which it was opened.
-        """
-        how, rights, inheriting, fdflags = self._learned[entry.recipe]
-        writable = folder is not None and folder.writable
-        file = HostFile(entry.host, how, writable) if not entry.error else ClosedWithError(entry.error, how, writable)
-        return Descriptor(
-            wrap(file), rights, inheriting, path, strict=directory.strict, fdflags=fdflags, withheld=directory.withheld
-        )
+    def reopened(
+        self, recipe: int, host: int, error: int, directory: Descriptor, path: str, passage: Passage
+    ) -> tuple[HostFile, Descriptor]:
+        """The file that the library opened in `directory`, and its descriptor, equal to one made by `path_open`."""
+        how, writable, rights, inheriting, fdflags = self._learned[recipe]
+        file = ClosedWithError(error, how, writable) if error else HostFile(host, how, writable)
+        opened = passage.wrap(file) if passage.gates else file
+        return file, Descriptor(opened, rights, inheriting, path, directory.strict, fdflags, directory.withheld)
 
 
 class ClosedWithError(HostFile):

@@ -15,56 +15,36 @@ import os
 import struct
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar, cast
+from typing import cast
 
 from ...capabilities.host.folder import HostFolder
-from ...capabilities.host.hostdir import HostDir
 from ...capabilities.host.hostfile import HostFile
-from ...capabilities.interpose import DIRECTORY_OPERATIONS, PassThrough, look_through
+from ...capabilities.interpose import PassThrough, look_through
 from ...capabilities.memory.memtree import MemFile
+from ...capabilities.protocols import FileType
 from ...capabilities.streams import CollectedOutput
 from ...trace.record.layout import Life
-from ...wasi.fdtable import FIRST, Descriptor, FileReach, Withheld
+from ...wasi.fdtable import FIRST, Descriptor, FileReach
 from ...wasi.host import Host
 from ...wasi.types import FDSTAT, Fdflags
 from . import layouts as b
 from .binding import Library
-from .openings import Log, OpenedFile, OpenedFiles, Recipes, opened_life
+from .openings import Log, OpenedFiles, Passage, Recipes, open_folder
 from .shared_files import share
 from .trace_buffer import NativeBlock, NativeChunk, PathTable
 
-T = TypeVar("T")
 MOST_GRANTS = 1024
 """Maximum grant numbers in one run; without a free number, Python handles the descriptor."""
 _FIRST_SLOTS = 256
-_ALL = (1 << 63) - 1
 _NEVER_GRANTED = (1 << 32) - 1
 """The life for a standard stream's number that was never open: nothing else may be opened there."""
-_APPEND = int(Fdflags.APPEND)
+_APPEND, _REGULAR = int(Fdflags.APPEND), int(FileType.REGULAR_FILE)
+_MANY_PATHS, _LONG_PATHS = 1000, b.TEXT // 4
+"""Distinct paths of files that the library opened, and their bytes, after which it forgets them, if nothing records."""
 _SLOT = struct.Struct("<QQQQQQQIIiIIIBBBB4x24s")
 assert _SLOT.size == ctypes.sizeof(b.Slot)
 _SLOT_WORDS, _GENERATION = _SLOT.size // 4, b.Slot.generation.offset // 4
-
-
-@dataclass(frozen=True)
-class Passage:
-    """The context in which a descriptor was opened: the gates before its object, and the rights that its grant
-    withholds."""
-
-    gates: tuple[PassThrough, ...]
-    withheld: Withheld
-
-    def rights(self) -> int:
-        """Its current rights."""
-        return _ALL & ~self.withheld.revoked if all(gate.is_open() for gate in self.gates) else 0
-
-    def wrap(self, thing: T) -> T:
-        """Wrap `thing` in the gates of this context."""
-        for gate in reversed(self.gates):
-            thing = gate.wrap(thing)
-        return thing
 
 
 class SlotTable:
@@ -123,7 +103,7 @@ class SlotTable:
     # ---- Python's changes
 
     def put(self, descriptor: Descriptor) -> None:
-        """Enter a descriptor, or a change of one.
+        """Enter a descriptor that got its number.
 
         Of what the guest has just opened only the life is entered: most of it takes longer than many a file is open.
         The rest follows with the first call that uses it (`make_ready`).
@@ -134,16 +114,20 @@ class SlotTable:
         with self._lock:
             if fd >= self._state.nslots:
                 self._grow(fd + 1)
-            slot = self._slots[fd]
-            again = slot.life == descriptor.life
-            if not again:
-                self._enter_new(self._of_state, fd, descriptor.life)
-            if slot.opened and slot.allowed == descriptor.allowed | b.IN_USE:
-                slot.opened = 0  # the library has filled it in
-                cast(HostFile, look_through(descriptor.object)[0]).before_close = partial(self._withdraw, fd)
-                descriptor.reach = cast(FileReach, slot)
-            elif not slot.unready or descriptor.preopen is not None or fd < FIRST:
-                self._fill(descriptor, again=again)
+            self._enter_new(self._of_state, fd, descriptor.life)
+            if descriptor.preopen is not None or fd < FIRST:
+                self._fill(descriptor, again=False)
+
+    def update(self, descriptor: Descriptor) -> None:
+        """Enter a change of a descriptor; from any thread. If it has just been dropped, nothing is entered: its slot
+        may be another's already."""
+        with self._lock:
+            fd = descriptor.fd
+            if fd < self._state.nslots:
+                slot = self._slots[fd]
+                # In this order, because what is unready is dropped without the lock, and then its life is another.
+                if not slot.unready and slot.life == descriptor.life:
+                    self._fill(descriptor, again=True)
 
     def make_ready(self, fd: int) -> int:
         """Fill in the slot of what the guest has opened; called by the library before Python first uses it."""
@@ -177,6 +161,7 @@ class SlotTable:
     def drop(self, descriptor: Descriptor) -> None:
         """Clear the slot of a descriptor that is about to be closed, or to have another number."""
         fd = descriptor.fd
+        descriptor.mirror = None
         if self._leave_new(self._of_state, fd):
             return
         with self._lock:
@@ -209,7 +194,7 @@ class SlotTable:
 
     def _behind(self, descriptor: Descriptor, thing: object) -> tuple[int, int, int, int]:
         """What stands behind a descriptor: kind, host descriptor, device, address of an open file in memory."""
-        folder = _folder(thing)
+        folder = open_folder(thing)
         if folder is not None and folder.descriptor >= 0:
             self.directories[descriptor.life] = descriptor
             folder.before_close = partial(self._withdraw, descriptor.fd)
@@ -255,8 +240,7 @@ class SlotTable:
                 self._library.put(ctypes.addressof(self._live) + 8 * number, passage.rights())
             self._numbers.clear()
             for directory in list(self.directories.values()):
-                if self._slots[directory.fd].life == directory.life:
-                    self.put(directory)
+                self.update(directory)
 
     # ---- what the library opens by itself
 
@@ -265,36 +249,50 @@ class SlotTable:
 
         `arguments`: dirflags, oflags, rights, inheriting rights and fdflags, as the guest gave them.
         """
-        slot, opened = self._slots[directory.fd], self._host.fds.entries[fd]
+        slot = self._slots[directory.fd]
         if slot.kind == b.DIRECTORY and slot.life == directory.life:
-            self._recipes.learn(directory, slot, opened, arguments)
+            self._recipes.learn(directory, slot, self._host.fds.entries[fd], arguments)
 
     def enter_opened(self, _: int = 0) -> int:
         """Take over what the library has opened and closed; called by it before Python answers a call."""
+        revoked = []
         with self._lock:
-            if not len(self._log):
+            state, fds = self._state, self._host.fds
+            if not state.nopened:
                 return 0
-            self._host.fds.lives = self._state.lives
-            opened = self._log.read(self.directories)
-            if self.chunk is not None:
-                self.chunk.opened.append(opened)
-            if self._state.open != len(self._host.fds.entries):
-                for entry in opened.entries():
-                    if entry.ended == b.STILL_OPEN:
-                        self._enter(entry, opened.path(entry, self._paths.path(entry.path)))
-            self._log.clear()
-            if self.chunk is None:
+            fds.lives = state.lives
+            entries = self._log.still_open() if state.open != len(fds.entries) else []
+            if self.chunk is not None and len(entries) != state.nopened:
+                self.chunk.opened.append(self._log.read(self.directories))  # for those that are closed
+            for entry in entries:
+                descriptor = self._enter(*entry)
+                if descriptor.withheld.revoked:
+                    revoked.append(descriptor)
+            state.nopened = 0
+            if self.chunk is None and (state.npaths > _MANY_PATHS or state.text_used > _LONG_PATHS):
                 self._library.fresh(self._at, 0)  # its paths are of no use any more
+        for descriptor in revoked:
+            descriptor.update_rights()  # not before: whoever revokes waits for the lock, and this for whoever revokes
         return 0
 
-    def _enter(self, entry: OpenedFile, path: str) -> None:
-        directory = self.directories[entry.directory]
-        folder = _folder(look_through(directory.object)[0])
-        passage = self._passages[self._slots[entry.fd].grant]
-        descriptor = self._recipes.descriptor(entry, directory, path, folder, passage.wrap)
-        self._host.fds.enter(descriptor, entry.fd, entry.life)
+    def _enter(
+        self, began: int, _: int, life: int, fd: int, generation: int, directory: int, path: int, recipe: int,
+        host: int, error: int,
+    ) -> Descriptor:  # fmt: skip
+        """Enter a file that the library opened; the arguments are the items of an `OpenedFile`."""
+        folder, slot = self.directories[directory], self._slots[fd]
+        name = folder.path_of(self._paths.path(path).decode())
+        file, descriptor = self._recipes.reopened(recipe, host, error, folder, name, self._passages[slot.grant])
+        self._host.fds.adopt(descriptor, fd, life)
+        slot.opened = 0
+        if slot.allowed == descriptor.allowed | b.IN_USE:  # the library has filled it in
+            file.before_close = partial(self._withdraw, fd)
+            descriptor.reach = cast(FileReach, slot)
+        else:
+            self._fill(descriptor, again=True)
         if self._entered is not None:
-            self._entered(opened_life(entry, path))
+            self._entered(Life(life, fd, generation, name.encode("utf-8", "surrogateescape"), _REGULAR, began))
+        return descriptor
 
     def pending(self) -> OpenedFiles:
         """The descriptors that the library has opened and Python does not know yet. Thread-safe."""
@@ -315,10 +313,3 @@ def _reach(slot: b.Slot) -> FileReach:
     reach = FileReach()
     reach.known_end, reach.beyond = slot.known_end, bool(slot.beyond)
     return reach
-
-
-def _folder(thing: object) -> HostFolder | None:
-    """The open folder of the host that a directory is; None for anything else, and for one with methods of its own."""
-    if type(thing) is HostDir and thing.mode != "copy" and not thing.__dict__.keys() & set(DIRECTORY_OPERATIONS):
-        thing = thing.fresh()
-    return thing if type(thing) is HostFolder else None

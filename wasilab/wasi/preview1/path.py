@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import posixpath
 from functools import cache
 
 from ...capabilities.protocols import FileType, OpenHow
@@ -117,7 +116,7 @@ def path_open(
         kept, passed = _rights(host, d, filetype, how, base, inheriting)
         if filetype == _DIRECTORY:
             fdflags = 0  # a directory has no flags of its own (POSIX ignores O_NONBLOCK and the like there)
-        descriptor = Descriptor(opened, kept, passed, _full(d, name), strict, fdflags, withheld)
+        descriptor = Descriptor(opened, kept, passed, d.path_of(name), strict, fdflags, withheld)
         return host.fds.open(descriptor).fd
     except BaseException:
         opened.close()
@@ -323,7 +322,7 @@ def path_symlink(host: Host, target: bytes, d: Descriptor, path: bytes) -> None:
     d.object.symlink(text, name)
     host.names += 1
     host.meter.written += cost
-    host.links.made(_full(d, name))
+    host.links.made(d.path_of(name))
 
 
 @call(
@@ -378,7 +377,7 @@ def path_link(host: Host, old: Descriptor, old_flags: int, old_path: bytes, new:
     host.names += 1
     host.meter.written += cost
     if host.links.paths:
-        host.links.linked(_full(old, name), _full(new, new_name))
+        host.links.linked(old.path_of(name), new.path_of(new_name))
 
 
 @call(
@@ -415,7 +414,7 @@ def path_rename(host: Host, old: Descriptor, old_path: bytes, new: Descriptor, n
         host.names -= 1
     if host.links.paths:
         follow_link = host.links.linked if _exists(old, name, False) else host.links.renamed
-        follow_link(_full(old, name), _full(new, new_name))
+        follow_link(old.path_of(name), new.path_of(new_name))
 
 
 def _of_two(host: Host, error: Refused, old: Descriptor, name: str, new: Descriptor, new_name: str) -> BaseException:
@@ -443,16 +442,6 @@ def _has(d: Descriptor, name: str) -> bool:
     """Whether a name exists, a final link not followed."""
     has_name = getattr(d.object, "has_name", None)
     return _exists(d, name, False) if has_name is None else has_name(name)
-
-
-def _full(d: Descriptor, name: str) -> str:
-    """The guest path of `name` in `d`, lexically: links are not followed."""
-    if "/" not in name and name not in (".", ".."):
-        beneath = d.beneath
-        if beneath is None:
-            beneath = d.beneath = posixpath.normpath(f"{d.path.rstrip('/')}/x")[:-1]
-        return beneath + name
-    return posixpath.normpath(f"{d.path.rstrip('/')}/{name}")
 
 
 def _new_name(host: Host, path: bytes, text: bytes = b"") -> tuple[str, int]:
