@@ -169,13 +169,15 @@ class SlotTable:
             slot, state = self._slots[fd], self._state
             descriptor.reach = _reach(slot)
             slot.life = slot.opened = slot.kind = slot.known_end = slot.beyond = 0
-            slot.name = None
-            self._names.pop(fd, None)
+            if descriptor.preopen is not None:
+                slot.name = None
+                self._names.pop(fd, None)
             state.open -= 1
-            state.lowest = min(state.lowest, fd)
+            if fd < state.lowest:
+                state.lowest = fd
             self.directories.pop(descriptor.life, None)
             thing, _ = look_through(descriptor.object)
-            if isinstance(thing, HostFile | HostFolder):
+            if isinstance(thing, (HostFile, HostFolder)):
                 thing.before_close = None
 
     def close(self) -> None:

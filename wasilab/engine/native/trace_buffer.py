@@ -58,7 +58,7 @@ class NativeBlock:
 
     def read(self, size: int, start: int = 0) -> bytes:
         """A copy of `size` bytes."""
-        return ctypes.string_at(self.address + start, size)
+        return self.view[start : start + size]
 
     def write(self, start: int, data: bytes) -> None:
         """Overwrite the bytes there."""
