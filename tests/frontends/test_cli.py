@@ -333,7 +333,7 @@ def test_the_cache_can_be_emptied(shell: Shell) -> None:
         (["trace", "fake.wasm"], "fake.wasm"),
         (["trace", "none.jsonl"], "none.jsonl"),
         (["compile", "none.c"], "none.c"),
-        (["compile", "hello.wat", "-o", "hello.wat"], "is the program itself"),
+        (["compile", "hello.wat", "-o", "hello.wat"], "that file is read here, and would be lost"),
         (["grade", "text.txt"], "is a file: name the folder that it is in"),
         (["course", "text.txt"], "'text.txt' is a file: name a new folder"),
         (["program", "copy", "-o", "."], "-o .: that is a folder; name a file in it"),

@@ -291,7 +291,7 @@ def test_the_command_records_and_replays(tmp_path: Path, capsys: pytest.CaptureF
         (["run", "--snapshots", "--no-trace", "x.wasm"], "--no-trace records nothing"),
         (["run", "--snapshots", "--trace", "a.wtrace", "c.wasm"], "--snapshots is not for c.wasm, a component"),
         (["replay", "nowhere.wtrace"], "there is no trace 'nowhere.wtrace'"),
-        (["replay", "x.wasm"], "cannot be read as a trace"),
+        (["replay", "x.wasm"], "is a program, not a trace"),
         (["replay", "x.wtrace", "--until", "-1"], "is not a call number"),
         (["replay", "x.wtrace", "--until", "x"], "is not a call number"),
     ],

@@ -6,6 +6,7 @@ A new command is one file with `add_arguments` and `execute` and one entry here.
 from __future__ import annotations
 
 from .line.frontend import Done, Frontend, FrontendKind
+from .line.outputs import refuse_overwriting
 from .line.request import Request
 from .line.subcommand import Subcommand
 
@@ -143,4 +144,5 @@ def execute(request: Request, frontend: Frontend) -> Done:
     """Execute a request. Raises `UsageProblem`, `GrantError`, `ModuleError` or a `ToolchainError`."""
     command = find_command(request.command, frontend.kind)
     assert command is not None, f"the grammar made a request for {request.command!r}"
+    refuse_overwriting(request.options)
     return command.module().execute(request, frontend)

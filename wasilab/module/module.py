@@ -490,6 +490,15 @@ def load(source: str | os.PathLike[str] | bytes, *, name: str | None = None) -> 
     return Module(data, label)
 
 
+def is_module(path: Path) -> bool:
+    """Whether a file begins as a module or a component does, whatever it is called."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"\0asm"
+    except OSError:
+        return False
+
+
 def from_wat(text: str, *, name: str = "module", source_name: str | None = None) -> Module:
     """Assemble WebAssembly text; a mistake raises `ModuleError` with the assembler's message (line, column, text)."""
     from wasmtime import WasmtimeError, wat2wasm

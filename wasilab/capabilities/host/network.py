@@ -55,7 +55,8 @@ def read_origin(rule: str) -> tuple[str, str, str]:
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query:
+    beyond = parts.query or parts.fragment or parts.username is not None or parts.path not in ("", "/")
+    if parts.scheme not in ("http", "https") or not parts.hostname or beyond:
         raise BadRule(f"{rule!r} is not an origin: write http://HOST[:PORT] or https://HOST[:PORT]")
     return parts.scheme, _host(parts.hostname), str(port or (443 if parts.scheme == "https" else 80))
 

@@ -115,9 +115,10 @@ def read_options(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
         word = parser.values.shown(unknown[0])
         if word.startswith("-") and word != "-":
             name = word.partition("=")[0]
-            parser.error(
-                f"unknown option {name}{did_you_mean(name, takes_value, f' ({parser.prog} --help lists them)')}"
-            )
+            alike = [each for each in takes_value if each.startswith("--") == name.startswith("--")]
+            parser.error(f"unknown option {name}{did_you_mean(name, alike, f' ({parser.prog} --help lists them)')}")
+        if f"--{word}" in takes_value:
+            parser.error(f"{word!r} is one argument too many; did you mean '--{word}'?")
         guest = f"; the program's own arguments: --args {shlex.quote(word)}" if parser.prog == "%%wasi" else ""
         parser.error(f"{word!r} is one argument too many{guest}")
     return options

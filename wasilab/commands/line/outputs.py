@@ -2,11 +2,69 @@
 
 from __future__ import annotations
 
+import argparse
 import os
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from .usage import UsageProblem
+
+_READ = ("file", "files", "first", "second", "of", "other", "words", "policy", "fault_files", "grant_stdin", "preloads")
+"""The options and arguments of any command that name files which it reads."""
+_WRITTEN = {
+    "output": "-o", "export": "--export", "plot": "--plot", "strace_file": "--strace", "record": "--record",
+    "trace_file": "--trace", "coredump": "--coredump", "profile": "--profile",
+}  # fmt: skip
+"""Those that name files which it writes, with their flags."""
+
+
+def refuse_overwriting(options: argparse.Namespace) -> None:
+    """Raise `UsageProblem` if a command would write to a file that it reads, or write to one file twice.
+
+    Both would lose what was in it. A device, such as /dev/null, can be named twice.
+    """
+    if not hasattr(options, "strace_file"):
+        written = {dest: flag for dest, flag in _WRITTEN.items() if dest != "trace_file"}  # `code --trace` reads it
+    else:
+        written = _WRITTEN
+    read = {place for dest in _READ for name in _names(getattr(options, dest, None)) if (place := _place(name))}
+    seen: dict[tuple[object, ...], str] = {}
+    for dest, flag in written.items():
+        for name in _names(getattr(options, dest, None)):
+            place = _place(name)
+            if place is None:
+                continue
+            if place in read:
+                raise UsageProblem(f"{flag} {name}: that file is read here, and would be lost; name another")
+            before = seen.setdefault(place, flag)
+            if before != flag and {before, flag} != {"--record", "--trace"}:  # a recording is the trace
+                raise UsageProblem(f"{flag} {name}: {before} writes to that file; name another")
+
+
+def _names(given: object) -> Iterator[str]:
+    """The names among the values of an option: a text, a path, or a list of them, or of pairs that end in one."""
+    if isinstance(given, (str, os.PathLike)):
+        name = os.fspath(given)
+        if isinstance(name, str) and name:
+            yield name
+    elif isinstance(given, tuple) and given:
+        yield from _names(given[-1])
+    elif isinstance(given, list):
+        for each in given:
+            yield from _names(each)
+
+
+def _place(name: str) -> tuple[object, ...] | None:
+    """What identifies the file of that name; None for a folder, a device or a name that is none."""
+    try:
+        path = Path(name).expanduser()
+        found = path.stat() if path.exists() else None
+        if found is None:
+            return (os.path.realpath(path),)
+        return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
+    except (OSError, ValueError, RuntimeError):
+        return None
 
 
 def check_writable(flag: str, name: str) -> Path:

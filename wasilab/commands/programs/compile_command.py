@@ -75,10 +75,10 @@ def execute(request: Request, frontend: Frontend) -> Done:
         raise UsageProblem("-o: the name is empty; name a file")
     suffix = SUFFIX if options.aot else ".wasm"
     output = Path(options.output).expanduser() if options.output is not None else path.with_suffix(suffix)
-    if output.exists() and output.samefile(path):
-        raise UsageProblem(f"{str(output)!r} is the program itself; name another file with -o")
     if output.is_dir():
         output = output / path.with_suffix(suffix).name
+    if output.exists() and output.samefile(path):
+        raise UsageProblem(f"{str(output)!r} is the program itself; name another file with -o")
     check_writable("-o", str(output))
     if options.aot:
         return _ahead_of_time(request, path, output, frontend)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ...engine import compiling
 from ...engine.limits import Limits
-from ...module.module import Module, load
+from ...module.module import Module, is_module, load
 from ...module.precompiled import is_precompiled
 from ...text.nearest import did_you_mean
 from ...text.numbers import with_article
@@ -48,9 +48,14 @@ def load_program(
     if lang is None and path.suffix == ".wast":
         command = f"{'wasilab' if frontend.kind == 'cli' else '%wasi'} wast {quote(text)}"
         raise UsageProblem(f"{text!r} is a test script, not a program: {command}")
+    if lang is None and path.suffix == ".wtrace":
+        ours = "wasilab" if frontend.kind == "cli" else "%wasi"
+        raise UsageProblem(
+            f"{text!r} is a trace, not a program: {ours} trace shows it, {ours} replay runs a recording again"
+        )
     if lang is None and is_precompiled(path):
         return compiling.ahead_of_time.load_machine_code(path)
-    if lang is None and (path.suffix in (".wasm", "") or _is_module(path)):
+    if lang is None and (path.suffix in (".wasm", "") or is_module(path)):
         return load(path)
     return programs.compiling.compile_file(
         path, frontend, lang=lang, flags=flags, quiet=quiet, portable=portable, limits=limits
@@ -62,14 +67,6 @@ def name_to_keep(options: argparse.Namespace, module: Module, frontend: Frontend
     given: str | None = getattr(options, "name", None)
     word = getattr(options, "file", None)
     return given or (word if isinstance(word, str) and frontend.find(word) is module else None)
-
-
-def _is_module(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(4) == b"\0asm"
-    except OSError:
-        return False
 
 
 def absent(text: str, path: Path, frontend: Frontend) -> str:

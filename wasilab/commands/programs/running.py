@@ -17,6 +17,7 @@ from ... import grants as granting
 from ...capabilities.host.hostdir import HostDir
 from ...engine.compiling.engine_options import EngineOptions
 from ...grants.faults import FaultError, read_fault_file
+from ...grants.fields import grant_fields
 from ...grants.forms.flags import from_options, leaves_stdin_open
 from ...grants.grants import Grants
 from ...grants.value import GrantError
@@ -31,7 +32,7 @@ from ...trace.formats.suffixes import WRITABLE, check
 from ...wasi.preview1.spec import SNAPSHOT1
 from .. import programs
 from ..line.frontend import Done, Frontend
-from ..line.outputs import check_writable
+from ..line.outputs import check_writable, refuse_overwriting
 from ..line.usage import UsageProblem
 from ..runner.engine_flags import check_engine_outputs, engine_options, write_engine_outputs
 from ..runner.isolation import isolation
@@ -75,6 +76,11 @@ def run_module(
         frontend.keep(name, module, last)
     if frontend.input_at_hand() and _read_in_vain(last, options):
         frontend.note("wasilab: the program read stdin, which is empty for it: write --stdin - to give it this input")
+    if frontend.kind == "cli" and (word := _misplaced(args, last)):
+        frontend.note(
+            f"wasilab: {word} stands after the program and is its argument; options of wasilab stand before it: "
+            f"wasilab run {word} ... {visible(module.name)}"
+        )
     if last.grants.faults and last.traced and not len(last.trace.filter("injected")):
         frontend.note("wasilab: no fault was injected: no call matched --inject, or when= and p= chose none")
     try:
@@ -95,6 +101,14 @@ def run_module(
     if spread:
         frontend.remark(spread)
     return Done(last.exit_code, last)
+
+
+def _misplaced(args: Sequence[str], run: Run) -> str | None:
+    """A flag that grants something among the arguments of a program that failed or was refused something."""
+    ours = args[: args.index("--")] if "--" in args else args
+    flags = {"--mapdir", "--mem", "--policy", *(about.flag for about in grant_fields(Grants).values() if about.flag)}
+    word = next((flag for each in ours if (flag := each.partition("=")[0]) in flags), None)
+    return word if word and (run.exit_code != 0 or (run.traced and len(run.denied))) else None
 
 
 def _repeat(
@@ -279,6 +293,7 @@ def _explains(options: argparse.Namespace) -> bool:
 
 def _check_outputs(options: argparse.Namespace, frontend: Frontend) -> None:
     """Fail before the run, not after it, if a file cannot be written."""
+    refuse_overwriting(options)
     if options.record is not None:
         _check_recording(options)
     saved = Path(options.trace_file or "").suffix.lower() == ".wtrace"

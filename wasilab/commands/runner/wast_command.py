@@ -118,8 +118,8 @@ def summary(totals: ScriptTotals, asked: int, elapsed: float, *, interrupted: bo
     """The lines at the end."""
     everything = totals.passed + totals.failed + totals.skipped
     of = f" of {asked:,}" if totals.scripts < asked else ""
-    verb = "holds" if everything == 1 else "hold"
-    parts = [f"{totals.passed:,} of {counted(everything, 'assertion')} {verb}", f"{totals.failed:,} fail"]
+    verb, fail = "holds" if everything == 1 else "hold", "fails" if totals.failed == 1 else "fail"
+    parts = [f"{totals.passed:,} of {counted(everything, 'assertion')} {verb}", f"{totals.failed:,} {fail}"]
     if totals.skipped:
         parts.append(f"{totals.skipped:,} not run")
     if totals.others_failed:

@@ -7,8 +7,10 @@ import os
 from pathlib import Path
 from typing import Unpack
 
+from ...module.module import is_module
 from ...text.nearest import did_you_mean
 from ...text.numbers import counted, with_article
+from ...text.shell import quote
 from ...trace.errors import QueryError
 from ...trace.strace.style import StyleOptions
 from ...trace.trace import Trace
@@ -34,6 +36,8 @@ def load_trace(word: object, frontend: Frontend) -> Trace:
         return found
     if name is None:
         raise UsageProblem("nothing has run yet: give a saved trace, or run a %%wasi cell first")
+    if not name:
+        raise UsageProblem("the trace's name is empty; name a saved trace")
     path = Path(name).expanduser()
     if path.is_dir():
         raise UsageProblem(f"{name!r} is a folder; name the trace in it")
@@ -42,6 +46,9 @@ def load_trace(word: object, frontend: Frontend) -> Trace:
     if not path.is_file():
         names = [entry.name for entry in path.parent.iterdir()][:1000] if path.parent.is_dir() else []
         raise UsageProblem(f"there is no trace {name!r}{did_you_mean(path.name, names)}")
+    if is_module(path):
+        command = f"{'wasilab' if frontend.kind == 'cli' else '%wasi'} run --trace FILE.wtrace {quote(name)}"
+        raise UsageProblem(f"{name!r} is a program, not a trace: {command} saves one")
     try:
         with frontend.busy(f"reading {name}"):
             return Trace.load(path)

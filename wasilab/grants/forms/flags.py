@@ -142,6 +142,8 @@ def _limit(bound: Bound) -> Callable[[str], float | str]:
             found = bound.parse(text)
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
+        if found is not None and found >= 1 << 63:
+            raise argparse.ArgumentTypeError(f"{text!r} is too large: write less than 2**63")
         return NONE if found is None else found
 
     return value
