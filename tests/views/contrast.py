@@ -2,6 +2,39 @@
 
 from __future__ import annotations
 
+PALE_WORDS = """(root, least) => {
+  const parse = (text) => {
+    const [r, g, b, a = 1] = text.match(/[\\d.]+/g).map(Number);
+    return [r / 255, g / 255, b / 255, a];
+  };
+  const over = (top, below) => [0, 1, 2].map((i) => top[3] * top[i] + (1 - top[3]) * below[i]).concat([1]);
+  const part = (x) => (x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4);
+  const luminance = ([r, g, b]) => 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
+  const above = (node) => node.parentElement ?? node.getRootNode().host ?? null;
+  const paper = (node) => {
+    const layers = [];
+    for (let at = node; at; at = above(at)) {
+      layers.push(parse(getComputedStyle(at).backgroundColor));
+      if (layers.at(-1)[3] === 1) break;
+    }
+    return layers.reverse().reduce((below, layer) => over(layer, below), [1, 1, 1, 1]);
+  };
+  const found = [];
+  for (const node of root.querySelectorAll("*")) {
+    const texts = [...node.childNodes].filter((one) => one.nodeType === 3).map((one) => one.textContent.trim());
+    const words = node.value || texts.join(" ");
+    const box = node.getBoundingClientRect(), style = getComputedStyle(node);
+    const unseen = !box.width || !box.height || style.visibility !== "visible";
+    if (!words || unseen || node.closest(":disabled, style, option")) continue;
+    let opacity = 1;
+    for (let at = node; at; at = above(at)) opacity *= Number(getComputedStyle(at).opacity);
+    const below = paper(node), [r, g, b, a] = parse(style.color), seen = over([r, g, b, a * opacity], below);
+    const [low, high] = [luminance(seen), luminance(below)].sort((x, y) => x - y), ratio = (high + 0.05) / (low + 0.05);
+    if (ratio < least) found.push(`${words.slice(0, 40)}: ${ratio.toFixed(2)}`);
+  }
+  return found;
+}"""
+"""JavaScript: the words in an element of a page that have too little contrast; not those of disabled controls."""
 Colour = tuple[float, float, float, float]
 """Red, green, blue and opacity, 0 to 1."""
 NAMED = {"white": "#ffffff", "black": "#000000"}

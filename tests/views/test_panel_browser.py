@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from .contrast import contrast, over, read
+from .contrast import PALE_WORDS, contrast, over, read
 from .lab import REPOSITORY, Lab, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -313,5 +313,24 @@ def test_whether_runs_are_isolated_is_explained_to_pointer_keyboard_and_screen_r
     page.page.wait_for_function("() => !document.activeElement.closest('.wasilab-isolation')")
     page.page.mouse.move(5, 5)
     assert not tip.is_visible(), "Escape closes it"
+    assert page.errors == []
+    page.close()
+
+
+def test_every_word_of_the_panel_has_contrast_in_both_themes(lab: Lab, browser: Any) -> None:
+    lab.write("contrast.ipynb", [PREPARE, PROGRAM, "%wasi grants reader"])
+    page = lab.open(browser, "contrast.ipynb", width=1250, height=1300)
+    page.run_all()
+    panel = Panel(page)
+    panel.click("Run")
+    panel.says("exit status 1")
+    root = panel.root.element_handle()
+    assert page.page.evaluate(f"(root) => ({PALE_WORDS})(root, 22).length", root) > 20, "the test sees words"
+    for theme in ("Light", "Dark"):
+        page.theme(theme)
+        assert page.page.evaluate(f"(root) => ({PALE_WORDS})(root, 4.5)", root) == [], theme
+        arrow = panel.root.locator("select").first.evaluate("(one) => getComputedStyle(one).backgroundImage")
+        assert ("%23e0e0e0" in arrow) is (theme == "Dark"), "the arrow of a list is black in ipywidgets"
+        shot(page, f"contrast-{theme}")
     assert page.errors == []
     page.close()
