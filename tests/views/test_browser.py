@@ -377,3 +377,21 @@ int main(void) {
 module = wasilab.compile(source, 'c', name='many files')
 wasilab.run(module, grants=wasilab.Grants(dirs={'/d': wasilab.MemDir()}), stacks=True)
 """
+
+
+def test_a_run_appears_at_its_height_without_a_jump(opened: Any) -> None:
+    """What is below a cell does not move down and up again while the timeline is being made."""
+    page = opened(COPY.removesuffix("run\n"), "run")
+    page.timeline()
+    page.page.evaluate("""() => { const book = window.jupyterapp.shell.currentWidget.content;
+        book.activeCellIndex = 1; book.deselectAll(); window.heights = [];
+        const look = () => { const area = book.widgets[1].node.querySelector('.jp-Cell-outputArea');
+            window.heights.push(area ? area.getBoundingClientRect().height : 0); requestAnimationFrame(look); };
+        look(); }""")
+    page.command("notebook:run-cell")
+    page.page.wait_for_function("() => window.heights.length > 3 && window.heights.some((height) => height < 100)")
+    page.timeline()
+    page.page.wait_for_function("() => window.heights.at(-1) > 300 && new Set(window.heights.slice(-30)).size === 1")
+    heights = page.page.evaluate("window.heights")
+    seen = heights[next(at for at, height in enumerate(heights) if height < 100) :]
+    assert max(seen) <= heights[-1] + 12
