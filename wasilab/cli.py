@@ -133,6 +133,8 @@ def _carry_out(words: list[str], command: str, ready: Callable[[], object]) -> i
         if error.filename is None:
             raise
         return _complain(command, f"{error.filename!r}: {error.strerror or error}", EXIT_USAGE, color)
+    except MemoryError:
+        return _complain(command, "there is not enough memory", EXIT_FAILED, color)
     except Exception as error:
         status = commands.known_errors.exit_status(error)
         if status is None:

@@ -78,6 +78,10 @@ def test_compiling_into_its_own_folder_does_not_overwrite_the_program(
         (["trace", "p.wasm"], "'p.wasm' is a program, not a trace: wasilab run --trace FILE.wtrace p.wasm saves one"),
         (["run", "r.wtrace"], "'r.wtrace' is a trace, not a program: wasilab trace shows it, wasilab replay"),
         (["trace", ""], "the trace's name is empty"),
+        (["sweep", ""], "name the file of the sweep"),
+        (["grade", ""], "the name of the folder is empty"),
+        (["replay", "--stdin", "p.wasm", "r.wtrace"], "a replay has no host and takes no grants: with --continue"),
+        (["replay", "--stdin-text", "x" * 200, "r.wtrace"], "): with --continue the program goes on live"),
         (["cache", "clear"], "'clear' is one argument too many; did you mean '--clear'?"),
         (["trace", "r.wtrace", "--at", "1"], "unknown option --at (wasilab trace --help lists them)"),
         (["run", "--fuel", str(1 << 63), "p.wat"], "is too large: write less than 2**63"),
@@ -91,6 +95,17 @@ def test_what_is_wrong_is_named_with_what_to_write(
     Path("p.wasm").write_bytes(wasilab.load("p.wat").bytes)
     assert cli.main(words) == 2
     assert said in capsys.readouterr().err
+
+
+def test_too_little_memory_is_told_in_a_line(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*given: object) -> object:
+        raise MemoryError
+
+    monkeypatch.setattr(cli, "execute", full)
+    assert cli.main(["inspect", "p.wat"]) == 1
+    assert capsys.readouterr().err == "wasilab inspect: there is not enough memory\n"
 
 
 def test_a_flag_behind_a_program_that_failed_is_told_where_it_belongs(

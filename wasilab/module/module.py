@@ -527,6 +527,6 @@ def _read(path: Path) -> bytes:
             head = file.read(4096)
             if not (_is_text(head) and head[:4] != _MAGIC):
                 _check_head(head[:16], str(path))
-            return head + file.read(MAX_BYTES)
+            return head + file.read(size)  # not MAX_BYTES, for which Python takes memory
     except OSError as error:
         raise ModuleError(f"{path} cannot be read: {error.strerror or error}") from None

@@ -42,6 +42,8 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
 def execute(request: Request, frontend: Frontend) -> Done:
     """Grade, print the table, write the files. The value for a notebook is the list of rows."""
     options = request.options
+    if not options.folder:
+        raise UsageProblem("the name of the folder is empty")
     outputs = [Path(name) for name in options.output]
     for path in outputs:
         if path.suffix not in _FORMS:

@@ -8,9 +8,10 @@ from dataclasses import replace
 from ...engine.limits import Limits
 from ...grants.forms.flags import add_options, from_options, to_flags
 from ...grants.grants import Grants
+from ...grants.value import GrantError
 from ...runs.replays.recordings import Recording
 from ...runs.replays.replaying import ReplayedRun, replay
-from ...text.escape import visible
+from ...text.escape import shorten, visible
 from ...text.numbers import counted
 from ...text.palette import Palette
 from ...text.shell import join
@@ -24,6 +25,9 @@ from ..line.usage import UsageProblem
 from ..programs.program import load_program
 from ..programs.running import grants_of
 from ..traces.saved import load_trace
+
+LONGEST_FLAGS = 100
+"""Characters shown of flags that have no effect."""
 
 _FRAMES = 20
 
@@ -72,9 +76,12 @@ def _live_grants(options: argparse.Namespace, frontend: Frontend) -> Grants | No
     given = from_options(options, Grants())
     rest = given.with_(limits=replace(given.limits, seconds=None, memory=Limits().memory), features=())
     if rest != Grants():
+        try:
+            words = f" ({shorten(join(to_flags(rest)), LONGEST_FLAGS)})"
+        except GrantError:  # an input that is no text
+            words = ""
         raise UsageProblem(
-            f"a replay has no host and takes no grants ({join(to_flags(rest))}): with --continue the program goes on "
-            "live under them"
+            f"a replay has no host and takes no grants{words}: with --continue the program goes on live under them"
         )
     return None
 

@@ -91,6 +91,8 @@ def _sweep(plan: dict[str, Value], module: Module, path: Path, executor: Executo
 
 def _read(path: Path) -> dict[str, Value]:
     """The file's contents, with keys and types checked. Raises `UsageProblem`."""
+    if path == Path():
+        raise UsageProblem("name the file of the sweep, such as sweep.toml")
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError:
