@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
 
 import wasilab
 from wasilab import cli
@@ -95,6 +97,19 @@ def test_what_is_wrong_is_named_with_what_to_write(
     Path("p.wasm").write_bytes(wasilab.load("p.wat").bytes)
     assert cli.main(words) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_cell_saves_no_two_things_in_one_file(here: Path) -> None:
+    shell = InteractiveShell()
+    wasilab.load_ipython_extension(shell)
+    shell.history_manager.enabled = False
+    before = contents(here)
+    for line, flag in (("wat --save x --strace=x", "--strace x"), ("wat --stdin input --save input", "--save input")):
+        with pytest.raises(UsageError, match=flag):
+            shell.run_cell_magic("wasi", line, FAILS.format(0))
+    with pytest.raises(UsageError, match=r"a name has no / \\ \. or :"):
+        shell.run_cell_magic("wasi", "wat --name a/b", FAILS.format(0))
+    assert contents(here) == before
 
 
 def test_too_little_memory_is_told_in_a_line(

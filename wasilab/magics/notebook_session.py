@@ -126,4 +126,4 @@ def cell_number(shell: CellShell) -> int:
 def check_name(name: str) -> None:
     """Raise `UsageProblem` unless `name` can name a module: it must not look like a file or an option."""
     if not name or len(name) > 80 or name.startswith("-") or any(c in name for c in "/\\.:") or not name.isprintable():
-        raise UsageProblem(f"--name {name!r}: a name has letters, digits, '_' and '-' (files are named by their path)")
+        raise UsageProblem(f"--name {name!r}: a name has no / \\ . or : and begins with no - (files have a path)")

@@ -13,8 +13,8 @@ from .usage import UsageProblem
 _READ = ("file", "files", "first", "second", "of", "other", "words", "policy", "fault_files", "grant_stdin", "preloads")
 """The options and arguments of any command that name files which it reads."""
 _WRITTEN = {
-    "output": "-o", "export": "--export", "plot": "--plot", "strace_file": "--strace", "record": "--record",
-    "trace_file": "--trace", "coredump": "--coredump", "profile": "--profile",
+    "save": "--save", "output": "-o", "export": "--export", "plot": "--plot", "strace_file": "--strace",
+    "record": "--record", "trace_file": "--trace", "coredump": "--coredump", "profile": "--profile",
 }  # fmt: skip
 """Those that name files which it writes, with their flags."""
 

@@ -11,6 +11,7 @@ from IPython.core.error import UsageError
 from ...commands.catalog import execute
 from ...commands.line.frontend import Done
 from ...commands.line.grammar import parse
+from ...commands.line.outputs import refuse_overwriting
 from ...commands.line.request import Request
 from ...commands.line.usage import HelpAsked, UsageProblem
 from ...commands.line.words import Values, split
@@ -81,6 +82,7 @@ def run_cell(shell: CellShell, session: NotebookSession, line: str, cell: str) -
         request = parse_cell(_words(line, shell, values, frontend), values)
         options = request.options
         _check_name(request)
+        refuse_overwriting(options)
         language = language_name(options.lang or "c")
         if not cell.strip():
             frontend.remark(_offer_template(shell, line, language))
