@@ -6,6 +6,7 @@ The numbers are the guest's own, never descriptors of this process. What a call 
 
 from __future__ import annotations
 
+import heapq
 import posixpath
 import threading
 from collections.abc import Callable, Iterable
@@ -223,8 +224,10 @@ class FdTable:
         self.on_close: Callable[[Descriptor], object] | None = None
         self.on_renumber: Callable[[Descriptor, int], object] | None = None
         self._listed: dict[Descriptor, int] = {}  # descriptor -> bytes of its listing, the oldest first
-        self._lowest = FIRST  # no number below it is free
-        self._unused = set(range(FIRST))  # the numbers of standard streams that were never open
+        self._next = FIRST  # every number from here on is free
+        self._lowest = FIRST  # the lowest free number, unless `adopt` has taken it
+        self._others: list[int] = []  # a heap of further ones below `_next`; `adopt` may have taken some of them
+        self._other_set: set[int] = set()  # the same numbers
         self.lives = 0
         """The number of openings so far."""
         self.mirror: Mirror | None = None
@@ -244,9 +247,10 @@ class FdTable:
             self.require_room()
         if fd is None:
             fd = self._lowest
-            while fd in entries or fd in self._unused:
-                fd += 1
-            self._lowest = fd + 1
+            self._go_on()
+            while fd in entries:
+                fd = self._lowest
+                self._go_on()
         self.lives = life = self.lives + 1
         descriptor.life = life
         self._register(descriptor, fd)
@@ -261,12 +265,16 @@ class FdTable:
         """
         descriptor.fd, descriptor.life, descriptor.mirror = fd, life, self.mirror
         self.entries[fd] = descriptor
+        if fd >= self._next:
+            self._skip_to(fd)
 
     def take_out(self) -> list[Descriptor]:
         """Remove all descriptors without closing them, as if none had been opened; `put_back` adds them again."""
         found = list(self.entries.values())
         self.entries.clear()
-        self._lowest, self._unused, self.lives = FIRST, set(range(FIRST)), 0
+        self._next, self._lowest, self.lives = FIRST, FIRST, 0
+        self._others.clear()
+        self._other_set.clear()
         return found
 
     def put_back(self, descriptors: Iterable[tuple[Descriptor, int, int]], freed: Iterable[int], lives: int) -> None:
@@ -276,6 +284,8 @@ class FdTable:
             descriptor.life = life
             self._register(descriptor, fd)
         for fd in freed:
+            if fd >= self._next:
+                self._skip_to(fd)
             self._free(fd)
         self.lives = lives
 
@@ -290,19 +300,41 @@ class FdTable:
     def _register(self, descriptor: Descriptor, fd: int) -> None:
         descriptor.fd = fd
         self.entries[fd] = descriptor
-        if fd < FIRST:
-            self._unused.discard(fd)
+        if fd >= self._next:
+            self._skip_to(fd)
         if descriptor.withheld.revoked:
             descriptor.update_rights()  # another thread may have revoked rights before it was in the table
         if self.mirror is not None:
             descriptor.mirror = self.mirror
             self.mirror.put(descriptor)
 
+    def _go_on(self) -> None:
+        """The lowest free number is taken, or was: find the next one."""
+        if self._others:
+            self._lowest = heapq.heappop(self._others)
+            self._other_set.discard(self._lowest)
+        else:
+            if self._lowest == self._next:
+                self._next += 1
+            self._lowest = self._next
+
+    def _skip_to(self, fd: int) -> None:
+        """The number `fd` from `_next` on is in use: those before it are free."""
+        former, self._next = self._next, fd + 1
+        if self._lowest == former:
+            self._lowest = former if former < fd else self._next
+            former += 1
+        for skipped in range(former, fd):
+            self._free(skipped)
+
     def _free(self, fd: int) -> None:
         """Free a number that has been used."""
-        self._unused.discard(fd)
+        higher = fd
         if fd < self._lowest:
-            self._lowest = fd
+            higher, self._lowest = self._lowest, fd
+        if higher < self._next and higher not in self._other_set:
+            self._other_set.add(higher)
+            heapq.heappush(self._others, higher)
 
     def keep_listing(self, descriptor: Descriptor, listing: Listing) -> None:
         """Keep a directory's listing; the oldest listings are dropped when all together exceed `MAX_LISTED`.
@@ -324,8 +356,10 @@ class FdTable:
         if self.mirror is not None:
             self.mirror.drop(descriptor)
         del self.entries[fd]
-        if fd < self._lowest:
-            self._lowest = fd
+        if self._lowest == self._next:
+            self._lowest = fd  # nothing else is free, as usual
+        else:
+            self._free(fd)
         if descriptor.listing is not None:
             self._listed.pop(descriptor, None)
         if self.on_close is not None:
