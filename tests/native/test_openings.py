@@ -172,6 +172,27 @@ def test_a_change_that_comes_too_late_touches_no_other_descriptor(
     assert known == [(1, 0, 4), (2, 7, 12), (3, 13, 14)]
 
 
+def test_a_removed_file_in_memory_is_used_until_it_is_closed() -> None:
+    """The library reads and writes its bytes meanwhile, and nobody after: they and the quota are given back."""
+    memory = wasilab.MemDir({"a": "old bytes", "b": "b"}, max_bytes=1000)
+    guest = Guest(grants=wasilab.Grants(dirs={"/m": memory})).iovec(64, (128, 8))
+    guest.put(160, b"new!").iovec(72, (160, 4)).open("a", rights=ALL)
+    for _ in range(4):  # Python moves the file to a block that can grow; the rest by the library
+        guest.call("fd_write", 4, 72, 1, OUT)
+    guest.call("path_unlink_file", 3, Text("a"))
+    for _ in range(4):
+        guest.call("fd_write", 4, 72, 1, OUT)
+    for _ in range(3):
+        guest.call("fd_pread", 4, 64, 1, 24, OUT)
+    guest.call("fd_close", 4).call("fd_pread", 4, 64, 1, 0, OUT).open("b").call("fd_read", 4, 64, 1, OUT)
+    run = guest.run()
+    assert run.errnos() == [*["SUCCESS"] * 14, "BADF", *["SUCCESS"] * 2]
+    assert run.run.outcome.native_calls >= 6
+    assert run[11].result["nread"] == 8
+    assert run[16].result["nread"] == 1
+    assert (memory.files(), memory.used_bytes) == ({"b": b"b"}, 1)
+
+
 OPEN = "(call $path_open (i32.const {}) (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 0) (i64.const 102)" \
        " (i64.const 0) (i32.const 0) (i32.const {}))"
 BOTH = program(
