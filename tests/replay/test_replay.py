@@ -121,6 +121,40 @@ def test_another_program_diverges_at_the_call_that_differs(
         assert found.recorded
 
 
+NO_DESCRIPTOR = "(drop (call $fd_write (i32.const 77) (i32.const {}) (i32.const 1) (i32.const 8)))"
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (NO_DESCRIPTOR.format(0), ['iovs=[{buf="", len=0}]']),
+        ("(drop (memory.grow (i32.const 1))) (i32.store (i32.const 70004) (i32.const 3))" + NO_DESCRIPTOR.format(70000),
+         ["iovs=[{len=3}]"]),
+        (NO_DESCRIPTOR.format(0x7FFFFFFF), ["iovs=[]"]),
+        (NO_DESCRIPTOR.format(-1), ["iovs=[]"]),
+        (NO_DESCRIPTOR.format(0) + "(drop (memory.grow (i32.const 1)))" + NO_DESCRIPTOR.format(131070),
+         ['iovs=[{buf="", len=0}]', "iovs=[]"]),
+    ],
+)  # fmt: skip
+def test_what_a_call_without_a_descriptor_asked_is_recorded_though_it_is_the_first_to_use_the_memory(
+    body: str, shown: list[str], native: bool
+) -> None:
+    run = wasilab.run(wat(READS, body), record=True, native=native)
+    assert [line.partition("iovs=")[2].partition(")")[0] for line in run.trace.text().splitlines()] == [
+        words.removeprefix("iovs=") for words in shown
+    ]
+    assert run.replay().divergence is None
+
+
+def test_a_call_without_a_descriptor_and_without_a_memory_is_answered() -> None:
+    text = """(module (import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))
+      (func (export "_start") (if (i32.ne (call $w (i32.const 77) (i32.const 0) (i32.const 1) (i32.const 8))
+        (i32.const 8)) (then unreachable))))"""
+    for native in (True, False):
+        assert wasilab.run(text.encode(), native=native).outcome.kind == "exit"
+
+
 def test_the_same_program_at_other_addresses_asks_the_same(recorded: wasilab.Run) -> None:
     moved = COPY.replace("{status}", "3").replace("i32.const 1024", "i32.const 2048")
     again = replay(Recording(recorded.trace, wat(READS, moved, extra=NAME)))

@@ -94,7 +94,7 @@ class FailedCalls:
                 reason = self._end(error, call.name)
             if path is None and at.path is not None:
                 path = self._asked_path(at, call, caller, words)
-            aux = b"" if at.aux is None else _attempted(at, words, self._memory)
+            aux = b"" if at.aux is None else self._attempted(at, words, caller)
             stack = partial(self._stack, caller, denied) if self._wants_stacks else None
             life = 0 if descriptor is None else descriptor.life
             flags |= self._flags | at.flags
@@ -109,6 +109,13 @@ class FailedCalls:
         found = self._inputs[id(call)] = _inputs(call)
         self._failed.append(call)
         return found
+
+    def _attempted(self, at: _Inputs, words: Sequence[int], caller: CallbackCaller) -> bytes:
+        """The input of a call that failed; it may be the first to use the memory, or the first since that grew."""
+        pointer, size = _extent(at, words)
+        if pointer + size > self._memory.size:
+            self._memory.look(self._caller_of(caller))
+        return _readable(self._memory, pointer, size)
 
     def _stack(self, caller: CallbackCaller, denied: int) -> int:
         return self._stacks.refused(caller) if denied else self._stacks.number(caller)
@@ -210,12 +217,13 @@ def _find_inputs(call: Call) -> _Inputs:
 def attempted(call: Call, words: Sequence[int], memory: GuestMemory) -> bytes:
     """The auxiliary bytes of a failed call's payload: its input, as far as it can be read."""
     at = _inputs(call)
-    return b"" if at.aux is None else _attempted(at, words, memory)
+    return b"" if at.aux is None else _readable(memory, *_extent(at, words))
 
 
-def _attempted(at: _Inputs, words: Sequence[int], memory: GuestMemory) -> bytes:
+def _extent(at: _Inputs, words: Sequence[int]) -> tuple[int, int]:
+    """(address, bytes) of an input."""
     assert at.aux is not None
-    return _readable(memory, words[at.aux], at.entry * min(words[at.number], at.most))
+    return words[at.aux], at.entry * min(words[at.number], at.most)
 
 
 def _readable(memory: GuestMemory, pointer: int, size: int) -> bytes:
