@@ -8,7 +8,10 @@ import sys
 
 gc.disable()
 
-from . import cli  # noqa: E402
+try:
+    from . import cli
+except KeyboardInterrupt:  # Ctrl-C within the first tenth of a second
+    sys.exit(130)
 
 
 def main() -> int:

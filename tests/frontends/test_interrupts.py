@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -53,3 +55,15 @@ def test_other_threads_change_nothing() -> None:
     thread.start()
     thread.join()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_while_the_command_line_is_imported_ends_it_quietly() -> None:
+    text = """import sys
+class Interrupted:
+    def find_spec(self, name, *more):
+        if name == "wasilab.cli":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+import wasilab.__main__"""
+    ended = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
