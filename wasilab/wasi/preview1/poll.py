@@ -130,6 +130,9 @@ class _Poll:
 
     def collect(self, timeout: float | None) -> None:
         """Wait up to `timeout` seconds and add the events of descriptors that are ready."""
+        if not self.waits:
+            wait_any([], [], timeout, self.host.interrupt)
+            return
         readers = [fd for fd, _, sub in self.waits if sub.type == _FD_READ]
         writers = [fd for fd, _, sub in self.waits if sub.type == _FD_WRITE]
         can_read, can_write = wait_any(readers, writers, timeout, self.host.interrupt)
@@ -164,7 +167,7 @@ class _Poll:
             if not self.events:
                 self.jump()
             return self.events
-        nearest = min((left for left, _ in self.sleeps), default=None)
+        nearest = min([left for left, _ in self.sleeps]) if self.sleeps else None
         while not self.events:
             left = None
             if nearest is not None:
