@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -102,6 +105,18 @@ def test_the_memory_of_this_process_is_no_cost_of_a_compile() -> None:
     cost = costs.known_cost(costs.identity(MEDIUM.sha256, engines.settings(features((), foreign=True), fuel=False)))
     assert cost is not None
     assert cost.memory < len(large)
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None or sys.platform != "linux", reason="builds a library to preload")
+def test_what_the_environment_loads_into_every_process_is_not_loaded_into_the_compiling_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, library = tmp_path / "ends.c", tmp_path / "ends.so"
+    source.write_text("#include <unistd.h>\n__attribute__((constructor)) static void ends(void) { _exit(9); }\n")
+    subprocess.run(["gcc", "-shared", "-fPIC", str(source), "-o", str(library)], check=True)
+    monkeypatch.setenv("LD_PRELOAD", str(library))
+    assert subprocess.run(["true"], check=False).returncode == 9
+    assert run(MEDIUM).outcome.ok
 
 
 def test_a_cost_above_the_limit_of_this_run_is_not_trusted() -> None:

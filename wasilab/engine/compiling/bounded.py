@@ -26,6 +26,8 @@ from .costs import LIBRARY, CompileLimitReached, Cost
 _STEP = 0.05
 """Seconds between checks for an interrupt."""
 _SCRIPT = Path(__file__).with_name("compile_child.py")
+_PRELOADED = ("LD_PRELOAD", "DYLD_INSERT_LIBRARIES")
+"""Variables that load libraries into every process: an allocator or a sanitizer would use up the memory allowed."""
 _TIME, _MEMORY = "raise it with --max-compile-time", "raise it with --max-compile-memory"
 _OUT_OF_TIME = (-27, -24)
 """Exit statuses for SIGPROF and SIGXCPU."""
@@ -75,6 +77,7 @@ def compiled(
                 stdin=given,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                env={name: value for name, value in os.environ.items() if name not in _PRELOADED},
                 start_new_session=os.name != "nt",  # Ctrl-C is for us; we end it
             )
         except OSError as error:
