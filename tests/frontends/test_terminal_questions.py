@@ -141,7 +141,7 @@ def test_the_terminal_is_brought_into_a_known_state_before_the_question(terminal
 
 def test_the_word_changes_each_time_and_is_pronounceable() -> None:
     words = {drawn_word() for _ in range(200)}
-    assert len(words) == 200
+    assert len(words) > 190  # of 343,000: two equal ones are drawn in 6 % of the runs
     assert all(re.fullmatch("([bdfgklmnprstvz][aeiou]){3}", word) for word in words)
 
 

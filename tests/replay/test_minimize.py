@@ -138,7 +138,7 @@ def test_a_candidate_that_never_ends_is_stopped() -> None:
       (loop $again (br_if $again (i32.eqz (i32.load8_u (i32.const 16)))))
       (call $proc_exit (i32.const 7))"""
     run = wasilab.run(wat("fd_read proc_exit", body), grants=Grants(stdin=b"x", limits=Limits(seconds=30)), record=True)
-    found = minimize(run, "call=proc_exit", grants=Grants(stdin=b"abc", limits=Limits(seconds=0.05)))
+    found = minimize(run, "call=proc_exit", grants=Grants(stdin=b"abc", limits=Limits(seconds=0.5)))
     assert (found.complete, len(found.inputs.stdin or b"")) == (True, 1)
 
 
