@@ -21,7 +21,7 @@ def test_a_script_cell_says_what_fails_in_its_own_lines(kernel: Kernel) -> None:
         assert done.status == "ok"
         lines = done.stdout.splitlines()
         assert lines[0] == "script:4: assert_return: one(): expected i32 2, got i32 1"
-        assert lines[1].startswith("1 script: 1 of 2 assertions hold, 1 fail (")
+        assert lines[1].startswith("1 script: 1 of 2 assertions hold, 1 fails (")
         assert len(lines) == 2
 
 
