@@ -35,6 +35,7 @@ SAYS = {
     "run --record": (1, "run.wtrace: "),
     "replay": (0, "stopped before call 12"),
     "trace -e": (0, "= -1 "),
+    "run --filter": (1, "path_open(fd=3<in>"),
     "--annotate": (0, "fopen(argv[1]"),
     "sql": (0, "path_open"),
     "inspect": (0, "path_open"),
