@@ -240,6 +240,15 @@ def test_names_change_their_directories_times_and_link_counts(place: Directory) 
     assert stat.mtim > 9
 
 
+def test_a_link_text_that_is_too_long_is_refused_before_the_name_is_looked_for(place: Directory) -> None:
+    for path in ("new", "missing/new"):
+        with pytest.raises(OSError) as refused:
+            place.symlink("x" * 4096, path)
+        assert refused.value.errno == errno.ENAMETOOLONG
+    place.symlink("x" * 4095, "new")
+    assert place.readlink("new") == "x" * 4095
+
+
 def test_a_dangling_link_is_created_through_when_followed_and_not_otherwise(place: Directory) -> None:
     place.symlink("target", "l")
     create = OpenHow(write=True, create=True, follow=False)

@@ -13,7 +13,7 @@ import stat as modes
 from collections.abc import Callable
 from contextlib import closing
 
-from ..paths import Resolved, check_link_text, escape, fail, is_utf8
+from ..paths import MAX_PATH, Resolved, check_link_text, escape, fail, is_utf8
 from ..protocols import Directory, Entry, File, FileType, OpenHow, Stat
 from ..refusal import DeniedBy, Refused, refused_change
 from ..uncopyable import Uncopyable
@@ -325,7 +325,7 @@ class HostFolder(Uncopyable):
     def symlink(self, target: str, path: str) -> None:
         if not self.writable:
             raise refused_change(path)
-        if not _is_name(target):  # a name is valid and relative
+        if len(target) > MAX_PATH or not _is_name(target):  # a name that is not too long is valid and relative
             check_link_text(target)
         if _is_name(path):
             return os.symlink(target, path, dir_fd=self._fd)
