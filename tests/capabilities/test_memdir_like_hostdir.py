@@ -96,6 +96,8 @@ class Side:
         if operation == "list":
             return sorted((entry.name, entry.filetype) for entry in place.list())
         result = getattr(place, operation)(*args)
+        if operation == "rename":
+            return None  # a directory need not tell whether it replaced a name
         return comparable(result) if operation == "stat_path" else result
 
     def _on_file(self, file: File, operation: str, *args: Any) -> object:
