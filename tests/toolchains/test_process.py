@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,27 @@ def _ended(pid: int) -> bool:
 def test_output_and_status_come_back() -> None:
     done = run_group([*SH, "echo out; echo err >&2; exit 3"])
     assert (done.status, done.output) == (3, "out\nerr\n")
+
+
+def test_what_is_written_between_a_read_and_the_end_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading = process._reading
+
+    @contextlib.contextmanager
+    def slow(pipe: int) -> Iterator[Callable[[float], bytes | None]]:
+        with reading(pipe) as read:
+            first = [True]
+
+            def late(seconds: float) -> bytes | None:
+                if first.pop() if first else False:
+                    time.sleep(0.5)  # the program writes and ends after this read has found nothing
+                    return None
+                return read(seconds)
+
+            yield late
+
+    monkeypatch.setattr(process, "_reading", slow)
+    for _ in range(3):
+        assert run_group([*SH, "echo free"]).output == "free\n"
 
 
 def test_an_interrupt_ends_the_whole_group(tmp_path: Path) -> None:

@@ -113,6 +113,7 @@ def run_group(
         assert process.stdout is not None
         pipe = process.stdout.fileno()
         next_report = _FIRST_REPORT
+        ended = False
         with _reading(pipe) as read:
             while True:
                 if stop():
@@ -128,8 +129,10 @@ def run_group(
                 if data is not None:
                     total += len(data)
                     kept += data[: max(0, OUTPUT_LIMIT - len(kept))]
-                elif process.poll() is not None:
-                    break  # it has ended, but a process that it left behind still holds the pipe
+                elif ended:
+                    break  # a process that it left behind still holds the pipe
+                else:
+                    ended = process.poll() is not None  # after the read: what it wrote meanwhile is still to be read
         while process.poll() is None:
             if stop():
                 raise CompileInterrupted("the compile was interrupted")
