@@ -80,7 +80,6 @@ def granted(yard: Yard) -> Iterator[tuple[Host, Path]]:
         host.close()
 
 
-@pytest.mark.skipif(TRY_RENAME is None, reason="the system cannot rename without replacing, so it is looked up first")
 def test_names_replaced_by_renaming_are_counted_in_a_race(yard: Yard) -> None:
     """Others create the new name at any time, also between a lookup and the rename."""
     with granted(yard) as (host, folder):
@@ -96,7 +95,9 @@ def test_names_replaced_by_renaming_are_counted_in_a_race(yard: Yard) -> None:
                 if min(replaced, kept) >= AT_LEAST:
                     break
         assert min(replaced, kept) >= AT_LEAST, "the race took place"
-        assert len(os.listdir(folder)) == host.names + others.names
+        there, counted = len(os.listdir(folder)), host.names + others.names
+        # A system that cannot rename without replacing looks first: it may count too many, never too few.
+        assert there == counted if TRY_RENAME is not None else there <= counted
 
 
 def test_created_names_are_counted_in_a_race(yard: Yard) -> None:
