@@ -10,7 +10,7 @@ import posixpath
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from ..capabilities.clocks import Clocks
 from ..capabilities.protocols import Directory, File, FileType, Listening
@@ -46,15 +46,16 @@ NOT_CUT = (0, 0, 0)
 """`Host.cut` when no file is known."""
 
 
-class Meter:
-    """Bytes that a guest has written so far, and their limit. Code that answers calls in the host's place puts an
-    object with the same two attributes here, and counts in it."""
+WRITTEN, MOST_WRITTEN = 0, 1
+"""Indices of `Host.meter`."""
 
-    __slots__ = ("most_written", "written")
 
-    def __init__(self, most_written: int) -> None:
-        self.written = 0
-        self.most_written = most_written
+class Meter(Protocol):
+    """Two numbers. Code that answers calls in the host's place puts a view of its own memory here, and counts in it."""
+
+    def __getitem__(self, index: int, /) -> int: ...
+
+    def __setitem__(self, index: int, number: int, /) -> None: ...
 
 
 class Host:
@@ -107,8 +108,8 @@ class Host:
         self.interrupt = interrupt if interrupt is not None else Interrupt()
         self.network = network
         """The network of a component (`capabilities/host/internet.Internet`); None: no network."""
-        self.meter = Meter(UNBOUNDED if max_bytes_written is None else max_bytes_written)
-        """The bytes that the run has written and may write."""
+        self.meter: Meter = [0, UNBOUNDED if max_bytes_written is None else max_bytes_written]
+        """The bytes that the run has written and may write (`WRITTEN`, `MOST_WRITTEN`)."""
         self.names = 0
         """Names added to directories so far, minus those removed."""
         self.most_names = max_names if max_names is not None else UNBOUNDED
@@ -144,22 +145,22 @@ class Host:
     @property
     def written(self) -> int:
         """Bytes written so far by the whole run: contents, growth without contents, and `NAME_COST` for each name."""
-        return self.meter.written
+        return self.meter[WRITTEN]
 
     @written.setter
     def written(self, count: int) -> None:
-        self.meter.written = count
+        self.meter[WRITTEN] = count
 
     @property
     def most_written(self) -> int:
         """Bytes that the whole run may write."""
-        return self.meter.most_written
+        return self.meter[MOST_WRITTEN]
 
     def limit(self, *, fds: int, bytes_written: int | None, names: int | None, io: int) -> None:
         """Set other limits from the next call on. Thread-safe."""
         self.fds.max_fds = fds
         self.most_names = UNBOUNDED if names is None else names
-        self.meter.most_written = UNBOUNDED if bytes_written is None else bytes_written
+        self.meter[MOST_WRITTEN] = UNBOUNDED if bytes_written is None else bytes_written
         self.max_io = io
         self._renew()
 
@@ -291,7 +292,7 @@ class Host:
     def has_room_for(self, cost: int) -> bool:
         """Whether the run may still add a name that costs `cost` bytes."""
         meter = self.meter
-        return self.names < self.most_names and cost <= meter.most_written - meter.written
+        return self.names < self.most_names and cost <= meter[MOST_WRITTEN] - meter[WRITTEN]
 
     def require_name(self, cost: int) -> None:
         """Raise NOSPC unless the run may still add a name that costs `cost` bytes (`name_cost`)."""

@@ -327,7 +327,7 @@ class HostFolder(Uncopyable):
             raise refused_change(path)
         if len(target) > MAX_PATH or not _is_name(target):  # a name that is not too long is valid and relative
             check_link_text(target)
-        if _is_name(path):
+        if "/" not in path and path.isascii() and "\0" not in path and path not in _NO_NAMES:
             return os.symlink(target, path, dir_fd=self._fd)
         with self._find(path) as found:
             self._check_new_name(found)

@@ -16,7 +16,7 @@ from ...capabilities.protocols import Entry, FileType
 from ...text.numbers import counted
 from ..errnos import Errno, WasiError
 from ..fdtable import Descriptor, Listing
-from ..host import Host
+from ..host import MOST_WRITTEN, WRITTEN, Host
 from ..operations import Operation as Op
 from ..types import DIRENT, Fdflags, Prestat
 from ..types import Rights as R
@@ -93,10 +93,10 @@ def fd_write(host: Host, d: Descriptor, buffers: list[memoryview]) -> int:
     meter = host.meter
     if d.reach.beyond:
         return _write_beyond(host, d, buffers)
-    if len(buffers) != 1 or len(buffers[0]) > meter.most_written - meter.written:
+    if len(buffers) != 1 or len(buffers[0]) > meter[MOST_WRITTEN] - meter[WRITTEN]:
         buffers = writable(host, buffers)
     count: int = d.object.write(buffers)
-    meter.written += count
+    meter[WRITTEN] += count
     return count
 
 
@@ -153,10 +153,10 @@ def fd_pwrite(host: Host, d: Descriptor, buffers: list[memoryview], offset: int)
         raise _bad_offset(offset)
     meter, reach = host.meter, d.reach
     gap = _gap(d, offset) if offset > reach.known_end else 0
-    if len(buffers) != 1 or len(buffers[0]) + gap > meter.most_written - meter.written:
+    if len(buffers) != 1 or len(buffers[0]) + gap > meter[MOST_WRITTEN] - meter[WRITTEN]:
         buffers = writable(host, buffers, gap)
     count: int = d.object.pwrite(buffers, offset)
-    meter.written += count + gap
+    meter[WRITTEN] += count + gap
     if offset + count > reach.known_end:
         reach.known_end = offset + count
     return count

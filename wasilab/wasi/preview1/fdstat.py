@@ -7,7 +7,7 @@ from ...capabilities.refusal import DeniedBy, Need, NeedKind
 from .. import rights as r
 from ..errnos import Errno, WasiError
 from ..fdtable import Descriptor
-from ..host import NOT_CUT, Host
+from ..host import MOST_WRITTEN, NOT_CUT, WRITTEN, Host
 from ..operations import Operation as Op
 from ..types import Fdflags, Fdstat, Filestat, Fstflags
 from ..types import Rights as R
@@ -130,14 +130,14 @@ def fd_filestat_set_size(host: Host, d: Descriptor, size: int) -> None:
         raise WasiError(Errno.INVAL, f"the size {size} is 2**63 or more")
     (life, lives, least), meter = host.cut, host.meter
     growth = 0
-    if size > least or life != d.life or lives != host.fds.lives or meter.written > meter.most_written:
+    if size > least or life != d.life or lives != host.fds.lives or meter[WRITTEN] > meter[MOST_WRITTEN]:
         growth = max(0, size - d.object.stat().size)
         host.require_bytes(growth, "the growth of the file")
     host.cut = NOT_CUT
     d.object.set_size(size)
     host.cut = d.life, host.fds.lives, size
     if growth:
-        meter.written += growth
+        meter[WRITTEN] += growth
 
 
 @call(

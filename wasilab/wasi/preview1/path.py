@@ -16,7 +16,7 @@ from ...capabilities.refusal import DeniedBy, Need, NeedKind, Refused
 from .. import rights as r
 from ..errnos import Errno, WasiError
 from ..fdtable import Descriptor
-from ..host import NAME_COST, Host, name_cost
+from ..host import MOST_WRITTEN, NAME_COST, WRITTEN, Host, name_cost
 from ..operations import Operation as Op
 from ..types import Fdflags, Filestat, Oflags
 from ..types import Rights as R
@@ -108,7 +108,7 @@ def path_open(
     opened = d.object.open(name, how)
     if how.create and getattr(opened, "created", True):
         host.names += 1
-        host.meter.written += cost
+        host.meter[WRITTEN] += cost
     try:
         filetype = int(opened.filetype)
         if write and filetype == _DIRECTORY:
@@ -261,7 +261,7 @@ def path_create_directory(host: Host, d: Descriptor, path: bytes) -> None:
     name, cost = _new_name(host, path)
     d.object.mkdir(name)
     host.names += 1
-    host.meter.written += cost
+    host.meter[WRITTEN] += cost
 
 
 @call(33, Op.REMOVE, Param("fd", s.FD_ARGUMENT, R.PATH_REMOVE_DIRECTORY), Param("path", s.PATH), errors=PATH_ERRORS)
@@ -321,7 +321,7 @@ def path_symlink(host: Host, target: bytes, d: Descriptor, path: bytes) -> None:
     name, cost = _new_name(host, path, target)
     d.object.symlink(text, name)
     host.names += 1
-    host.meter.written += cost
+    host.meter[WRITTEN] += cost
     host.links.made(d.path_of(name))
 
 
@@ -375,7 +375,7 @@ def path_link(host: Host, old: Descriptor, old_flags: int, old_path: bytes, new:
     except Refused as error:
         raise _of_two(host, error, old, name, new, new_name) from None
     host.names += 1
-    host.meter.written += cost
+    host.meter[WRITTEN] += cost
     if host.links.paths:
         host.links.linked(old.path_of(name), new.path_of(new_name))
 
@@ -450,7 +450,7 @@ def _new_name(host: Host, path: bytes, text: bytes = b"") -> tuple[str, int]:
     name = path.decode() if 0 < size <= MAX_PATH and 0 not in path else _name(path)
     cost = NAME_COST + size + len(text) if "/" not in name else name_cost(path, text)
     meter = host.meter
-    if host.names >= host.most_names or cost > meter.most_written - meter.written:
+    if host.names >= host.most_names or cost > meter[MOST_WRITTEN] - meter[WRITTEN]:
         host.require_name(cost)
     return name, cost
 

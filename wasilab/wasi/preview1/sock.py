@@ -15,7 +15,7 @@ from ...capabilities.waiting import wait_any
 from .. import rights as r
 from ..errnos import Errno, WasiError
 from ..fdtable import Descriptor
-from ..host import Host
+from ..host import WRITTEN, Host
 from ..operations import Operation as Op
 from ..types import Fdflags, Riflags, Sdflags
 from ..types import Rights as R
@@ -156,7 +156,7 @@ def sock_send(host: Host, d: Descriptor, buffers: list[memoryview], flags: int) 
     _socket(d)
     buffers = writable(host, buffers)
     count = _patient(host, d, lambda: d.object.send(buffers), writing=True)
-    host.meter.written += count
+    host.meter[WRITTEN] += count
     return int(count)
 
 
