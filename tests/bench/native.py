@@ -142,12 +142,7 @@ def side_by_side() -> Iterator[str]:
         yield f"  {guests} guests of {count:,} clock_time_get: {took:.2f} s, {each:.0f} ns a call of all together"
 
 
-def lines() -> list[str]:
-    """The figures as text."""
-    return [*calls_and_text(), *descriptors_and_folders(), *endings(), *side_by_side()]
-
-
 if __name__ == "__main__":
-    for part in (descriptors_and_folders, endings, side_by_side):
+    for part in (descriptors_and_folders, endings, side_by_side, calls_and_text):
         for line in part():
             print(line, flush=True)
