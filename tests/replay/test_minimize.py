@@ -128,7 +128,7 @@ def test_what_cannot_be_minimised_is_refused_with_the_reason(recorded: wasilab.R
                  "(call $proc_exit (i32.and (i32.load (i32.const 0)) (i32.const 0x7f)))")  # fmt: skip
     run = wasilab.run(random, grants=Grants(random=wasilab.Random.real()), record=True)
     with pytest.raises(MinimizeError, match="a run with what the recording tells does not show it"):
-        minimize(run, lambda again: again.exit_code == run.exit_code + 1)
+        minimize(run, lambda again: again.exit_code > 0x7F)  # with other random bytes no run does
 
 
 def test_a_candidate_that_never_ends_is_stopped() -> None:
