@@ -43,16 +43,15 @@ class Library:
         self.address = quick
         self.seen = _declared(quick.turbo_seen, None, _P, _P)
         self.fresh = _declared(quick.turbo_fresh, None, _P, _U64)
-        text = ctypes.c_char_p
-        self.note = _declared(quick.turbo_note, ctypes.c_int, _P, text, text, _U32, text, _U64)
         self.pack = _declared(quick.turbo_pack, _U64, _P, _U64, _P)
         self.unpack = _declared(quick.turbo_unpack, None, _P, _U64, _P)
         self.payloads = _declared(quick.turbo_payloads, _U64, _P, _U64, _P, _U64, _P, ctypes.c_int)
         self.start = _declared(quick.turbo_start, None, _P)
         self.ticks = _declared(quick.turbo_ticks, None, _P)
         self.recipe = _declared(quick.turbo_recipe, _U32, _P)
-        # At each opening and closing. Undeclared, a call takes half the time; the state is then passed as a `c_void_p`.
-        self.enter, self.leave = quick.turbo_enter, quick.turbo_leave
+        # At each opening, closing and failure. Undeclared, a call takes half the time; addresses are then passed as
+        # `c_void_p`, and numbers of 64 bits as `c_uint64`.
+        self.enter, self.leave, self.note = quick.turbo_enter, quick.turbo_leave, quick.turbo_note
         self.put = _declared(quick.turbo_put, None, _P, _U64)
         self.charge = _declared(quick.turbo_charge, ctypes.c_int, _P, _I64)
         self.unlock = _declared(quick.turbo_unlock, None, _P)

@@ -182,7 +182,7 @@ class NativeRun:
 def _meter(state: RunState) -> Meter:
     """`written` and `most_written`, which follow each other, in a third of the time of a structure's fields."""
     first = RunState.written.offset // 8
-    assert RunState.most_written.offset // 8 - first == MOST_WRITTEN > WRITTEN == 0
+    assert RunState.most_written.offset // 8 == first + MOST_WRITTEN
     return memoryview(state).cast("B").cast("Q")[first : first + 2]
 
 

@@ -254,8 +254,7 @@ class TraceBuffer:
         """How often a number has been opened; without a call between, for every opening asks."""
         self._library = library
         self._at = ctypes.addressof(state)
-        # Declared argument types would be converted one by one, which takes longer than the function.
-        self._append: Callable[..., int] = library.address["turbo_note"]
+        self._append: Callable[..., int] = library.note
         self._run, self._payload_size = ctypes.c_void_p(self._at), ctypes.c_uint64()
         self._recorder = recorder
         self._seen = (ctypes.c_uint64 * 3)()
