@@ -1,7 +1,8 @@
 """A plot in a notebook: an inline SVG without a background, whose ink is the page's own text colour.
 
-A picture file cannot know whether the page around it is light or dark: on white it is a glaring box in a dark notebook,
-and no single grey is readable on both. An inline SVG takes its colours from the page, also when the theme changes.
+A picture file cannot know whether the page around it is light or dark. A white background is too bright for a dark
+notebook, and without one no single grey is readable on both pages. An inline SVG takes its colours from the page, also
+when the theme changes.
 
 Pure black ink becomes `currentColor`, `DIM` the same colour fainter, and words in a warning colour get the page's. All
 other colours are data: they stay, and have contrast on both pages (`tests/views/test_plots_themes.py` measures it).
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_SHAPES = 2000
+"""Shapes of a plot that become elements of the page; collections of a plot with more are drawn as pixels."""
 LEAST_SCALE = 0.7
 """A plot shrinks with its page to this part of its size, where its smallest words have 9 pixels; then it scrolls."""
 _JOINS = "stroke-linejoin: round; stroke-linecap: butt"
